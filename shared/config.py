@@ -1,0 +1,175 @@
+"""One typed configuration for all layers: marquee.toml, with secrets from the environment.
+
+Every default stands beside its field, and every number carries its unit in its name. `load` is called once at the
+start of each command and by `Recommender.from_config`.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from shared.errors import ConfigError
+
+SEARCH_PATH = ("marquee.toml", ".marquee/marquee.toml")
+"""Where a configuration is looked for when none is named; the second is the one that the local stack writes."""
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all sections: immutable, and a key that it does not know is an error."""
+
+
+class RedisConfig(Section):
+    """The online store. The password comes from MARQUEE_REDIS_PASSWORD."""
+
+    url: str = "redis://127.0.0.1:6379/0"  # also unix:///path/to/socket?db=0
+    namespace: str = "mq"  # first part of every key, so that tenants can share one Redis
+    timeout_s: float = 2.0  # connecting, and each reply
+    password: str | None = None
+
+
+class KafkaConfig(Section):
+    """The event log. Topics are created by `python -m infra.local` or by the operator, keyed by member_id."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"  # comma separated
+    partitions: int = 8  # of each topic when Marquee creates it
+    replication: int = 1
+    timeout_s: float = 10.0
+    plays_topic: str = "plays"
+    feedback_topic: str = "feedback"
+    impressions_topic: str = "impressions"
+    dead_letters_topic: str = "dead-letters"
+
+
+class LakeConfig(Section):
+    """Where the Delta tables and models live: a local folder, or any Hadoop or fsspec URL (s3a://, hdfs://, …)."""
+
+    root: str = ".marquee/lake"
+
+
+class SparkConfig(Section):
+    """How batch jobs start Spark when they are not started by spark-submit, which brings its own settings."""
+
+    master: str = "local[*]"
+    driver_memory: str = "4g"
+    shuffle_partitions: int = 8
+    log_level: str = "ERROR"
+    settings: dict[str, str] = {}  # further spark.* settings, as they are
+
+
+class TrainingConfig(Section):
+    """Offline training and candidates."""
+
+    factors: int = 64
+    iterations: int = 12
+    regularisation: float = 0.003  # per observed entry: scaled by frequency ** 1
+    confidence: float = 20.0  # weight of an observed entry above an unobserved one
+    candidates: int = 300  # top-K kept for each member
+    similar: int = 50  # neighbours kept for each title
+    seed: int = 7
+    test_share: float = 0.1  # newest share of the plays held out by `evaluate`, split by time
+    trending_half_life_h: float = 72.0
+
+
+class NearlineConfig(Section):
+    """The stream worker."""
+
+    group: str = "marquee-nearline"
+    batch_events: int = 4000  # most events folded and written in one step
+    session_timeout_s: float = 10.0  # a worker silent for longer loses its partitions
+    stall_timeout_s: float = 30.0  # no progress while there is lag: the worker ends itself
+    metrics_port: int = 0  # 0: no metrics endpoint
+    cached_members: int = 50_000  # states kept in memory
+
+
+class OnlineConfig(Section):
+    """The request library."""
+
+    arm: str = "default"  # which snapshot pointer to follow
+    deadline_ms: float = 250.0  # what waiting for Redis may take in all before falling back
+    rows: int = 12
+    row_length: int = 20
+    log_impressions: bool = True
+    impressions_buffer: int = 10_000  # pages waiting for Kafka; more are dropped and counted
+
+
+class PublishConfig(Section):
+    """Snapshots in Redis."""
+
+    keep: int = 2  # versions kept for rollback, the current one included
+    expire_s: int = 3600  # how long a retired version stays readable for requests in flight
+
+
+class ImportConfig(Section):
+    """Reading the user's files."""
+
+    bad_lines_limit: int = 1000  # more unreadable lines than this stop the import
+    bad_lines_share: float = 0.01  # … or a greater share of all lines
+
+
+class Config(Section):
+    """All of marquee.toml. A section that is left out has its defaults."""
+
+    redis: RedisConfig = RedisConfig()
+    kafka: KafkaConfig = KafkaConfig()
+    lake: LakeConfig = LakeConfig()
+    spark: SparkConfig = SparkConfig()
+    training: TrainingConfig = TrainingConfig()
+    nearline: NearlineConfig = NearlineConfig()
+    online: OnlineConfig = OnlineConfig()
+    publish: PublishConfig = PublishConfig()
+    imports: ImportConfig = ImportConfig()
+
+
+def load(path: str | Path | None = None) -> Config:
+    """Read the configuration.
+
+    Parameters
+    ----------
+    path : the file; None takes $MARQUEE_CONFIG, else the first of `SEARCH_PATH` that exists, else all defaults.
+
+    Raises
+    ------
+    ConfigError : the named file is missing, is not TOML, or has a wrong or unknown key; names file and key.
+    """
+    named = path if path is not None else os.environ.get("MARQUEE_CONFIG")
+    if named is None:
+        named = next((place for place in SEARCH_PATH if Path(place).is_file()), None)
+    config = Config() if named is None else _read(Path(named))
+    password = os.environ.get("MARQUEE_REDIS_PASSWORD")
+    if password:
+        config = msgspec.structs.replace(config, redis=msgspec.structs.replace(config.redis, password=password))
+    return config
+
+
+def _read(path: Path) -> Config:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the configuration cannot be read ({error})") from None
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    try:
+        return msgspec.convert(tree, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_plain(str(error), tree)}") from None
+
+
+def _plain(message: str, tree: dict[str, object]) -> str:
+    """msgspec's message with its `$.section` path put as a TOML key, and the known keys for an unknown one."""
+    what, _, where = message.partition(" - at `$")
+    where = where.rstrip("`").lstrip(".")
+    if "unknown field" not in what:
+        return f"[{where.partition('.')[0]}] {where.partition('.')[2] or where}: {what[0].lower()}{what[1:]}"
+    key = what.split("`")[1]
+    section: type[Section] = Config
+    if where:
+        section = type(getattr(Config(), where))
+    known = ", ".join(msgspec.structs.asdict(section()))
+    place = f"[{where}] has" if where else "the file has"
+    return f"{place} an unknown key {key!r}; known keys: {known}"
