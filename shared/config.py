@@ -20,7 +20,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Base of all sections: immutable, and a key that it does not know is an error."""
 
 
-class RedisConfig(Section):
+class RedisConfig(Section, frozen=True):
     """The online store. The password comes from MARQUEE_REDIS_PASSWORD."""
 
     url: str = "redis://127.0.0.1:6379/0"  # also unix:///path/to/socket?db=0
@@ -29,7 +29,7 @@ class RedisConfig(Section):
     password: str | None = None
 
 
-class KafkaConfig(Section):
+class KafkaConfig(Section, frozen=True):
     """The event log. Topics are created by `python -m infra.local` or by the operator, keyed by member_id."""
 
     bootstrap_servers: str = "127.0.0.1:9092"  # comma separated
@@ -42,13 +42,13 @@ class KafkaConfig(Section):
     dead_letters_topic: str = "dead-letters"
 
 
-class LakeConfig(Section):
+class LakeConfig(Section, frozen=True):
     """Where the Delta tables and models live: a local folder, or any Hadoop or fsspec URL (s3a://, hdfs://, …)."""
 
     root: str = ".marquee/lake"
 
 
-class SparkConfig(Section):
+class SparkConfig(Section, frozen=True):
     """How batch jobs start Spark when they are not started by spark-submit, which brings its own settings."""
 
     master: str = "local[*]"
@@ -58,7 +58,7 @@ class SparkConfig(Section):
     settings: dict[str, str] = {}  # further spark.* settings, as they are
 
 
-class TrainingConfig(Section):
+class TrainingConfig(Section, frozen=True):
     """Offline training and candidates."""
 
     factors: int = 64
@@ -72,7 +72,7 @@ class TrainingConfig(Section):
     trending_half_life_h: float = 72.0
 
 
-class NearlineConfig(Section):
+class NearlineConfig(Section, frozen=True):
     """The stream worker."""
 
     group: str = "marquee-nearline"
@@ -83,7 +83,7 @@ class NearlineConfig(Section):
     cached_members: int = 50_000  # states kept in memory
 
 
-class OnlineConfig(Section):
+class OnlineConfig(Section, frozen=True):
     """The request library."""
 
     arm: str = "default"  # which snapshot pointer to follow
@@ -94,21 +94,21 @@ class OnlineConfig(Section):
     impressions_buffer: int = 10_000  # pages waiting for Kafka; more are dropped and counted
 
 
-class PublishConfig(Section):
+class PublishConfig(Section, frozen=True):
     """Snapshots in Redis."""
 
     keep: int = 2  # versions kept for rollback, the current one included
     expire_s: int = 3600  # how long a retired version stays readable for requests in flight
 
 
-class ImportConfig(Section):
+class ImportConfig(Section, frozen=True):
     """Reading the user's files."""
 
     bad_lines_limit: int = 1000  # more unreadable lines than this stop the import
     bad_lines_share: float = 0.01  # … or a greater share of all lines
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """All of marquee.toml. A section that is left out has its defaults."""
 
     redis: RedisConfig = RedisConfig()

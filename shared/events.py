@@ -1,0 +1,148 @@
+"""The event types on Kafka's topics: schema version, encoding, and decoding with validation.
+
+Events are JSON objects of schema 1 (see README, "Topics"). Unknown fields are ignored, so that producers may add some; a
+missing or ill-typed field raises `EventError` with the reason. The nearline worker and the Spark ingest decode through
+the same functions, so both accept and refuse the same bytes.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from shared.errors import EventError
+
+SCHEMA_VERSION = 1
+MAX_EVENT_BYTES = 64 * 1024
+"""A play or feedback event longer than this is refused."""
+
+EARLIEST_MS = 0
+SECONDS_BELOW_MS = 100_000_000_000
+"""Times between zero and this (March 1973 in milliseconds) are taken for seconds by mistake, in events and in files."""
+LATEST_MS = 4_102_444_800_000
+"""1 January 2100: a later time is a broken clock."""
+
+PlayKind = Literal["start", "progress", "stop"]
+FeedbackKind = Literal["thumbs_up", "thumbs_down", "list_add", "list_remove"]
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+TimeMs = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e7)]
+
+
+class Play(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One report about one title on one device: it began, goes on, or stopped.
+
+    `position_s` is where in the title the member is, `watched_s` how long was watched since the previous report.
+    """
+
+    schema: int
+    event_id: Id
+    member_id: Id
+    title_id: Id
+    kind: PlayKind
+    session_id: Id
+    at_ms: TimeMs
+    position_s: Seconds
+    runtime_s: Seconds
+    watched_s: Seconds
+    device: str
+    country: str
+    page_id: str | None = None
+    row: str | None = None
+    rank: int | None = None
+
+
+class Feedback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A thumb, or a change to the member's own list."""
+
+    schema: int
+    event_id: Id
+    member_id: Id
+    title_id: Id
+    kind: FeedbackKind
+    at_ms: TimeMs
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One title shown at one place of a page; `propensity` is the chance with which it was shown there."""
+
+    row: str
+    row_index: int
+    rank: int
+    title_id: Id
+    tier: str
+    propensity: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Impression(msgspec.Struct, frozen=True, kw_only=True):
+    """One page as it was shown, with everything needed to account for it later."""
+
+    schema: int
+    page_id: Id
+    member_id: Id
+    at_ms: TimeMs
+    snapshot: str
+    fence: dict[str, str]  # source topic -> "epoch:partition:offset" of the live state used; empty without one
+    allocation: dict[str, str]  # test -> cell
+    cells: list[Cell]
+
+
+_PLAYS = msgspec.json.Decoder(Play)
+_FEEDBACK = msgspec.json.Decoder(Feedback)
+_IMPRESSIONS = msgspec.json.Decoder(Impression)
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(event: Play | Feedback | Impression) -> bytes:
+    """The event as JSON, UTF-8."""
+    return _ENCODER.encode(event)
+
+
+def decode_play(value: bytes | None, key: bytes | None = None) -> Play:
+    """Read one value of topic `plays`.
+
+    Parameters
+    ----------
+    value : the record's value; None is a tombstone, which this topic has no use for.
+    key : the record's key; when given it must be the member_id in UTF-8.
+
+    Raises
+    ------
+    EventError : with the reason, in one sentence.
+    """
+    play: Play = _decode(_PLAYS, value, key)
+    if play.runtime_s <= 0:
+        raise EventError(f"runtime_s is {play.runtime_s}; a title's running time is positive")
+    return play
+
+
+def decode_feedback(value: bytes | None, key: bytes | None = None) -> Feedback:
+    """Read one value of topic `feedback`; see `decode_play`."""
+    feedback: Feedback = _decode(_FEEDBACK, value, key)
+    return feedback
+
+
+def decode_impression(value: bytes | None, key: bytes | None = None) -> Impression:
+    """Read one value of topic `impressions`; see `decode_play`."""
+    impression: Impression = _decode(_IMPRESSIONS, value, key, limit=1 << 20)
+    return impression
+
+
+def _decode(decoder: Any, value: bytes | None, key: bytes | None, limit: int = MAX_EVENT_BYTES) -> Any:
+    if value is None:
+        raise EventError("the record has no value")
+    if len(value) > limit:
+        raise EventError(f"the record has {len(value)} bytes; at most {limit} are taken")
+    try:
+        event = decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise EventError(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EventError(f"not a JSON object: {error}") from None
+    if event.schema != SCHEMA_VERSION:
+        raise EventError(f"schema is {event.schema}; this version reads schema {SCHEMA_VERSION}")
+    if 0 < event.at_ms < SECONDS_BELOW_MS:
+        raise EventError(f"at_ms {event.at_ms} looks like seconds; milliseconds are due")
+    if key is not None and key != event.member_id.encode():
+        raise EventError(f"the record's key {key[:64]!r} is not its member_id {event.member_id[:64]!r}")
+    return event

@@ -1,0 +1,71 @@
+"""Every Redis key: build and parse.
+
+    <namespace>:{<member>}:state             hash   state bytes and fence of one member
+    <namespace>:{<member>}:cand:<version>    string candidates of one member in one snapshot
+    <namespace>:snapshot:<version>:<part>    string manifest, titles
+    <namespace>:pointer:<arm>                hash   current and previous version that an arm serves
+    <namespace>:epoch:<topic>                hash   Kafka's topic id to the epoch number given to it
+    <namespace>:watermark:<topic>            hash   epoch:partition to the next offset whose effects are all in Redis
+
+All keys of one member share a hash tag, so that they live on one node of a Redis Cluster.
+"""
+
+from urllib.parse import quote, unquote
+
+from shared.errors import InputError
+
+STATE_FIELD = b"s"
+FENCE_FIELD = b"f"
+CURRENT_FIELD = b"current"
+PREVIOUS_FIELD = b"previous"
+
+_SAFE = "-_.~!*'()@+,;=$&"
+
+
+def _tag(member_id: str) -> str:
+    """The member as a hash tag. Braces, colons, percent signs and whitespace are percent-encoded."""
+    return "{" + (member_id if member_id.isalnum() and member_id.isascii() else quote(member_id, safe=_SAFE)) + "}"
+
+
+def state(namespace: str, member_id: str) -> str:
+    """Key of a member's state hash."""
+    return f"{namespace}:{_tag(member_id)}:state"
+
+
+def candidates(namespace: str, member_id: str, version: str) -> str:
+    """Key of a member's candidates in one snapshot."""
+    return f"{namespace}:{_tag(member_id)}:cand:{version}"
+
+
+def snapshot(namespace: str, version: str, part: str) -> str:
+    """Key of one part of a snapshot that all members share."""
+    return f"{namespace}:snapshot:{version}:{part}"
+
+
+def pointer(namespace: str, arm: str) -> str:
+    """Key of the hash that says which snapshot an arm serves."""
+    return f"{namespace}:pointer:{arm}"
+
+
+def epoch(namespace: str, topic: str) -> str:
+    """Key of the hash that numbers a topic's incarnations."""
+    return f"{namespace}:epoch:{topic}"
+
+
+def watermark(namespace: str, topic: str) -> str:
+    """Key of the hash of a topic's watermarks."""
+    return f"{namespace}:watermark:{topic}"
+
+
+def member_of(namespace: str, key: str) -> str:
+    """The member_id in a member's key.
+
+    Raises
+    ------
+    InputError : it is not the key of a member in this namespace.
+    """
+    start = f"{namespace}:{{"
+    end = key.find("}:")
+    if not key.startswith(start) or end < 0:
+        raise InputError(f"{key!r} is not a member's key in namespace {namespace!r}")
+    return unquote(key[len(start) : end])

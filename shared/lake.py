@@ -1,0 +1,228 @@
+"""Spark session and Delta access: the one place that imports pyspark outside the jobs' own expressions.
+
+A `Lake` is a root (a local folder, or any Hadoop or fsspec URL) and a Spark session. It reads any version of any table of
+`shared.tables`, and writes in four ways: `append` with a transaction id, `insert_new`, `overwrite`, and folders of files
+(`put_folder`, `get_folder`: models). Each write is one Delta commit: it is there as a whole or not at all.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import fsspec
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from shared.config import Config, SparkConfig
+from shared.errors import InputError, UnavailableError
+from shared.jars import spark_jars
+from shared.java import find_java
+from shared.tables import ALL, Table
+
+_DELTA_SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+_SESSION_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.schema.autoMerge.enabled": "false",
+}
+_LOCAL_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+
+
+def is_submitted() -> bool:
+    """Whether spark-submit started this process; then master, memory and jars are the submitter's to say."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def session(config: SparkConfig, app: str) -> SparkSession:
+    """The Spark session of this process, started when there is none.
+
+    Raises
+    ------
+    UnavailableError : Java or a jar is missing, or Spark does not start.
+    """
+    builder: Any = SparkSession.builder.appName(f"marquee {app}")
+    for name, value in (_DELTA_SETTINGS | _SESSION_SETTINGS).items():
+        builder = builder.config(name, value)
+    if not is_submitted():
+        os.environ["JAVA_HOME"] = str(find_java().parent.parent)
+        builder = (
+            builder.master(config.master)
+            .config("spark.driver.memory", config.driver_memory)
+            .config("spark.sql.shuffle.partitions", str(config.shuffle_partitions))
+            .config("spark.jars", ",".join(str(jar) for jar in spark_jars()))
+            .config("spark.pyspark.python", sys.executable)
+        )
+        if config.master.startswith("local"):
+            for name, value in _LOCAL_SETTINGS.items():
+                builder = builder.config(name, value)
+    for name, value in config.settings.items():
+        builder = builder.config(name, value)
+    try:
+        spark: SparkSession = builder.getOrCreate()
+    except Exception as error:  # py4j and pyspark raise several kinds, none of them documented
+        raise UnavailableError(f"Spark at {config.master} did not start: {str(error).splitlines()[0]}") from error
+    spark.sparkContext.setLogLevel(config.log_level)
+    return spark
+
+
+def absolute_root(root: str) -> str:
+    """The lake's root as a URL that means the same on every node; a plain path is a local folder."""
+    return root.rstrip("/") if "://" in root else f"file://{Path(root).expanduser().resolve()}"
+
+
+class Lake:
+    """All Delta tables and model folders below one root."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = absolute_root(root)
+
+    @classmethod
+    def open(cls, config: Config, app: str) -> "Lake":
+        """Start or reuse Spark, and create the tables that are not there yet."""
+        lake = cls(session(config.spark, app), config.lake.root)
+        lake.create_tables()
+        return lake
+
+    def path(self, table: Table) -> str:
+        """The folder of a table."""
+        return f"{self.root}/{table.name}"
+
+    def create_tables(self) -> None:
+        """Create every table that is missing, empty and with its columns.
+
+        Raises
+        ------
+        UnavailableError : the root cannot be written.
+        """
+        for table in ALL:
+            try:
+                if DeltaTable.isDeltaTable(self.spark, self.path(table)):
+                    continue
+                (
+                    DeltaTable.createIfNotExists(self.spark)
+                    .location(self.path(table))
+                    .addColumns(schema(table))
+                    .partitionedBy(*table.partition_by)
+                    .execute()
+                )
+            except Exception as error:  # py4j wraps what the file system raised
+                raise UnavailableError(f"the lake at {self.root} cannot be used: {str(error).splitlines()[0]}") from error
+
+    def version(self, table: Table) -> int:
+        """The newest version of a table; 0 is the empty one that `create_tables` made."""
+        return int(DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").collect()[0][0])
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """A table, or an earlier version of it (time travel).
+
+        Raises
+        ------
+        InputError : there is no such version.
+        """
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        try:
+            frame = reader.load(self.path(table))
+            frame.schema  # noqa: B018  resolves the version now, so that the error names it
+        except AnalysisException as error:
+            raise InputError(f"{table.name} version {version}: {str(error).splitlines()[0]}") from error
+        return frame
+
+    def append(self, frame: DataFrame, table: Table, transaction: tuple[str, int] | None = None) -> None:
+        """Add rows. With a transaction (application id, growing number), repeating it adds nothing."""
+        writer = _conform(frame, table).write.format("delta").mode("append")
+        if transaction is not None:
+            writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
+        writer.save(self.path(table))
+
+    def insert_new(self, frame: DataFrame, table: Table) -> None:
+        """Add the rows whose key is not there yet; of rows with one key, one. Repeating it adds nothing.
+
+        For tables with `at_ms`, only files whose times overlap the new rows' are looked at.
+        """
+        rows = _conform(frame, table).dropDuplicates(list(table.key)).persist()
+        try:
+            condition = [f"there.{column} = new.{column}" for column in table.key]
+            if "at_ms" in rows.columns:
+                first, last = rows.agg(F.min("at_ms"), F.max("at_ms")).head() or (None, None)
+                if first is None:
+                    return
+                condition.append(f"there.at_ms BETWEEN {first} AND {last}")
+            for column in table.partition_by:
+                values = [row[0] for row in rows.select(column).distinct().collect()]
+                condition.append(f"there.{column} IN ({', '.join(repr(value) for value in values)})")
+            (
+                DeltaTable.forPath(self.spark, self.path(table))
+                .alias("there")
+                .merge(rows.alias("new"), " AND ".join(condition))
+                .whenNotMatchedInsertAll()
+                .execute()
+            )
+        finally:
+            rows.unpersist()
+
+    def overwrite(self, frame: DataFrame, table: Table) -> int:
+        """Replace a table's rows in one commit; earlier versions stay readable. Returns the new version."""
+        _conform(frame, table).write.format("delta").mode("overwrite").save(self.path(table))
+        return self.version(table)
+
+    def url(self, relative: str) -> str:
+        """The URL of something below the root."""
+        return f"{self.root}/{relative}"
+
+
+def schema(table: Table) -> StructType:
+    """The table's columns as Spark knows them."""
+    return cast("StructType", StructType.fromDDL(table.columns))
+
+
+def _conform(frame: DataFrame, table: Table) -> DataFrame:
+    """The table's columns in their order and types; a missing one is an error of the job that made the frame."""
+    if missing := [field.name for field in schema(table) if field.name not in frame.columns]:
+        raise InputError(f"{table.name}: the new rows lack the columns {', '.join(missing)}")
+    return frame.select(*[F.col(field.name).cast(field.dataType).alias(field.name) for field in schema(table)])
+
+
+def put_folder(local: Path, url: str) -> None:
+    """Copy a local folder to a URL of the lake. Callers name a new folder each time and refer to it only afterwards."""
+    filesystem, path = fsspec.core.url_to_fs(url.replace("s3a://", "s3://", 1))
+    filesystem.makedirs(path, exist_ok=True)
+    for file in sorted(local.iterdir()):
+        filesystem.put_file(str(file), f"{path}/{file.name}")
+
+
+def get_folder(url: str) -> Path:
+    """Fetch a folder of the lake into a temporary local one, which the caller removes.
+
+    Raises
+    ------
+    InputError : there is no such folder.
+    """
+    filesystem, path = fsspec.core.url_to_fs(url.replace("s3a://", "s3://", 1))
+    if not filesystem.isdir(path):
+        raise InputError(f"{url}: no such folder in the lake")
+    local = Path(tempfile.mkdtemp(prefix="marquee-"))
+    try:
+        for remote in filesystem.ls(path, detail=False):
+            filesystem.get_file(remote, str(local / Path(remote).name))
+    except BaseException:
+        shutil.rmtree(local, ignore_errors=True)
+        raise
+    return local

@@ -1,0 +1,222 @@
+"""A member's state and the one reducer that makes it. Pure: no I/O, no clock, no randomness.
+
+The nearline worker folds events from the stream, the offline replay folds the log; both call `fold` and `encode` here and
+so write the same bytes.
+
+The state is a join semilattice. Each part keeps, for every title, the greatest entry by (event time, event id, then the
+rest of the entry), and of those the newest `limit` titles. The greatest entry carries all its values with it and depends
+on no earlier one, so a title that was dropped for being old can only return through a newer event, which says everything
+anew. Therefore any order, any duplication and any split of the events gives the same state, without a window in which
+duplicates must be remembered:
+
+    fold(empty, a + b) == merge(fold(empty, a), fold(empty, b))
+"""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from shared.errors import SnapshotError
+from shared.events import Feedback, Play
+
+STATE_VERSION = 1
+PLAYED_LIMIT = 200
+"""Titles whose last play is kept (bookmark, recency, session)."""
+FINISHED_LIMIT = 1000
+"""Titles remembered as watched to the end."""
+THUMBS_LIMIT = 500
+LIST_LIMIT = 500
+FINISHED_PERCENT = 90
+"""A title is finished once the position is this far in: what is left are credits."""
+STARTED_PERCENT = 2
+"""Below this share a play counts as a glance: it is no bookmark to come back to."""
+
+
+class Played(NamedTuple):
+    """The last report about one title. `position_ms` is the bookmark."""
+
+    at_ms: int
+    event_id: str
+    title_id: str
+    session_id: str
+    kind: Literal["start", "progress", "stop"]
+    position_ms: int
+    runtime_ms: int
+
+    @property
+    def share(self) -> float:
+        """How far into the title the bookmark is, from 0 to 1."""
+        return min(1.0, self.position_ms / self.runtime_ms)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the bookmark is in the credits."""
+        return self.position_ms * 100 >= self.runtime_ms * FINISHED_PERCENT
+
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether there is something to come back to: begun, and not finished."""
+        return not self.is_finished and self.position_ms * 100 >= self.runtime_ms * STARTED_PERCENT
+
+
+class Mark(NamedTuple):
+    """One title with the event that last said something about it: finished, thumbed, listed or taken off the list."""
+
+    at_ms: int
+    event_id: str
+    title_id: str
+    is_set: bool  # finished: always; thumbs: up; list: on it
+
+
+_Entry = TypeVar("_Entry", "Played", "Mark")
+
+
+class MemberState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known live about a member. Every part is ordered from the oldest entry to the newest.
+
+    Removed list entries stay as marks with `is_set` false: they are needed to tell that a late `list_add` is older.
+    """
+
+    played: tuple[Played, ...] = ()
+    finished: tuple[Mark, ...] = ()
+    thumbs: tuple[Mark, ...] = ()
+    my_list: tuple[Mark, ...] = ()
+
+    @property
+    def updated_at_ms(self) -> int:
+        """Event time of the newest event in the state; 0 for an empty one."""
+        return max((part[-1].at_ms for part in (self.played, self.finished, self.thumbs, self.my_list) if part), default=0)
+
+    @property
+    def session_id(self) -> str | None:
+        """The session of the newest play."""
+        return self.played[-1].session_id if self.played else None
+
+    @property
+    def finished_titles(self) -> frozenset[str]:
+        """Every title watched to the end."""
+        return frozenset(mark.title_id for mark in self.finished)
+
+    @property
+    def disliked_titles(self) -> frozenset[str]:
+        """Every title with a thumb down."""
+        return frozenset(mark.title_id for mark in self.thumbs if not mark.is_set)
+
+    def in_progress(self) -> list[Played]:
+        """Titles to continue, the last watched first."""
+        return [played for played in reversed(self.played) if played.is_in_progress]
+
+
+EMPTY = MemberState()
+
+
+def apply(state: MemberState, event: Play | Feedback) -> MemberState:
+    """The state after one more event. `fold` does many at once and gives the same."""
+    return fold(state, (event,))
+
+
+def fold(state: MemberState, events: Iterable[Play | Feedback]) -> MemberState:
+    """The state after some more events, in any order, any of them possibly seen before.
+
+    Parameters
+    ----------
+    state : where to start from.
+    events : plays and feedback of this one member.
+    """
+    played = {entry.title_id: entry for entry in state.played}
+    finished = {mark.title_id: mark for mark in state.finished}
+    thumbs = {mark.title_id: mark for mark in state.thumbs}
+    my_list = {mark.title_id: mark for mark in state.my_list}
+    for event in events:
+        title_id = event.title_id
+        if isinstance(event, Play):
+            entry = Played(
+                event.at_ms,
+                event.event_id,
+                title_id,
+                event.session_id,
+                event.kind,
+                round(event.position_s * 1000),
+                max(1, round(event.runtime_s * 1000)),
+            )
+            known = played.get(title_id)
+            if known is None or entry > known:
+                played[title_id] = entry
+            if entry.is_finished:
+                _raise_to(finished, Mark(event.at_ms, event.event_id, title_id, True))
+        elif event.kind in ("thumbs_up", "thumbs_down"):
+            _raise_to(thumbs, Mark(event.at_ms, event.event_id, title_id, event.kind == "thumbs_up"))
+        else:
+            _raise_to(my_list, Mark(event.at_ms, event.event_id, title_id, event.kind == "list_add"))
+    return MemberState(
+        played=_newest(played, PLAYED_LIMIT),
+        finished=_newest(finished, FINISHED_LIMIT),
+        thumbs=_newest(thumbs, THUMBS_LIMIT),
+        my_list=_newest(my_list, LIST_LIMIT),
+    )
+
+
+def merge(left: MemberState, right: MemberState) -> MemberState:
+    """The state of the events of both sides together: commutative, associative, idempotent."""
+    return MemberState(
+        played=_newest(_greater((*left.played, *right.played)), PLAYED_LIMIT),
+        finished=_newest(_greater((*left.finished, *right.finished)), FINISHED_LIMIT),
+        thumbs=_newest(_greater((*left.thumbs, *right.thumbs)), THUMBS_LIMIT),
+        my_list=_newest(_greater((*left.my_list, *right.my_list)), LIST_LIMIT),
+    )
+
+
+def _raise_to(marks: dict[str, Mark], mark: Mark) -> None:
+    known = marks.get(mark.title_id)
+    if known is None or mark > known:
+        marks[mark.title_id] = mark
+
+
+def _greater(entries: tuple[_Entry, ...]) -> dict[str, _Entry]:
+    greatest: dict[str, _Entry] = {}
+    for entry in entries:
+        known = greatest.get(entry.title_id)
+        if known is None or entry > known:
+            greatest[entry.title_id] = entry
+    return greatest
+
+
+def _newest(entries: dict[str, _Entry], limit: int) -> tuple[_Entry, ...]:
+    return tuple(sorted(entries.values())[-limit:])
+
+
+class _Stored(msgspec.Struct, array_like=True, frozen=True):
+    """The state's layout on the wire, version 1, behind one version byte."""
+
+    played: tuple[Played, ...]
+    finished: tuple[Mark, ...]
+    thumbs: tuple[Mark, ...]
+    my_list: tuple[Mark, ...]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(_Stored)
+
+
+def encode(state: MemberState) -> bytes:
+    """The state as bytes: a version byte, then MessagePack. Equal states give equal bytes."""
+    stored = _Stored(state.played, state.finished, state.thumbs, state.my_list)
+    return bytes((STATE_VERSION,)) + _ENCODER.encode(stored)
+
+
+def decode(blob: bytes) -> MemberState:
+    """Read what `encode` wrote.
+
+    Raises
+    ------
+    SnapshotError : the bytes are of a newer version or corrupt.
+    """
+    if not blob or blob[0] != STATE_VERSION:
+        version = blob[0] if blob else "missing"
+        raise SnapshotError(f"a member state has version {version}; this code reads version {STATE_VERSION}")
+    try:
+        stored = _DECODER.decode(memoryview(blob)[1:])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SnapshotError(f"a member state of {len(blob)} bytes is corrupt: {error}") from None
+    return MemberState(played=stored.played, finished=stored.finished, thumbs=stored.thumbs, my_list=stored.my_list)

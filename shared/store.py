@@ -1,0 +1,209 @@
+"""The Redis access of all layers: connecting, and reading and writing member states under their fences.
+
+`StateStore.write` is the one way a state gets into Redis. Each state is written with its fence by one script that first
+compares the fence there with the one the writer had read; so a batch is one round trip, a repeated command does no harm,
+and two writers of one member cannot lose each other's work.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import redis.exceptions
+
+from shared import fence as fences
+from shared import keys, state
+from shared.config import RedisConfig
+from shared.errors import ConfigError, ConflictError, UnavailableError
+from shared.fence import Fence
+from shared.state import MemberState
+
+_WRITE = """
+local now = redis.call('HMGET', KEYS[1], 's', 'f')
+local there = now[2] or ''
+if there == ARGV[1] and (now[1] or ARGV[1] == '') then
+  redis.call('HSET', KEYS[1], 's', ARGV[3], 'f', ARGV[2])
+  return 1
+end
+if there == ARGV[2] and now[1] == ARGV[3] then return 2 end
+return {there, now[1] or ''}
+"""
+"""KEYS: the member's hash. ARGV: fence read before, new fence, new state. 1 written, 2 already so, else what is there."""
+
+INSTALL_ATTEMPTS = 20
+
+
+def connect(config: RedisConfig) -> redis.Redis:
+    """A client with the configured time limit on connecting and on every reply. Nothing is sent yet.
+
+    Raises
+    ------
+    ConfigError : the URL is none that redis-py understands.
+    """
+    try:
+        client: redis.Redis = redis.Redis.from_url(
+            config.url,
+            password=config.password,
+            socket_timeout=config.timeout_s,
+            socket_connect_timeout=config.timeout_s,
+            decode_responses=False,
+        )
+    except ValueError as error:
+        raise ConfigError(f"[redis] url: {config.url!r} is not a Redis address ({error})") from None
+    return client
+
+
+@contextmanager
+def reachable(config: RedisConfig) -> Iterator[None]:
+    """Turn Redis' errors of connection and time into one `UnavailableError` that names the address."""
+    try:
+        yield
+    except redis.exceptions.AuthenticationError as error:
+        raise UnavailableError(f"Redis at {config.url} refused the password ({error}); set MARQUEE_REDIS_PASSWORD") from error
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+        raise UnavailableError(f"Redis at {config.url} did not answer within {config.timeout_s:g} s: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """A member's state with its fence, as bytes. Both are empty for a member that Redis does not know."""
+
+    state: bytes
+    fence: bytes
+
+    def decode(self) -> tuple[MemberState, Fence]:
+        """The state and its fence as values."""
+        return (state.decode(self.state) if self.state else state.EMPTY), fences.decode(self.fence)
+
+
+MISSING = StoredState(b"", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class StateWrite:
+    """One state to write: what was read before (its fence), and what shall be there."""
+
+    member_id: str
+    fence_before: bytes
+    fence: bytes
+    state: bytes
+
+
+class StateStore:
+    """Member states in Redis."""
+
+    def __init__(self, client: redis.Redis, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._write_sha = hashlib.sha1(_WRITE.encode()).hexdigest()
+
+    def read(self, member_ids: Sequence[str]) -> list[StoredState]:
+        """The states of some members, in one round trip; `MISSING` for members without one."""
+        pipeline = self._client.pipeline(transaction=False)
+        for member_id in member_ids:
+            pipeline.hmget(keys.state(self._namespace, member_id), [keys.STATE_FIELD, keys.FENCE_FIELD])
+        return [StoredState(blob or b"", fence or b"") for blob, fence in pipeline.execute()]
+
+    def write(self, writes: Sequence[StateWrite]) -> list[StoredState | None]:
+        """Write some states, in one round trip.
+
+        Returns
+        -------
+        For each, None when it is now in Redis, or what is there instead because somebody else moved the fence.
+        """
+        try:
+            replies = self._send(writes)
+        except redis.exceptions.NoScriptError:  # a new server, or one whose script cache was flushed: nothing was written
+            self._client.script_load(_WRITE)
+            replies = self._send(writes)
+        return [None if isinstance(reply, int) else StoredState(reply[1], reply[0]) for reply in replies]
+
+    def _send(self, writes: Sequence[StateWrite]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for write in writes:
+            key = keys.state(self._namespace, write.member_id)
+            pipeline.evalsha(self._write_sha, 1, key, write.fence_before, write.fence, write.state)
+        replies: list[Any] = pipeline.execute()
+        return replies
+
+    def install(self, states: Iterable[tuple[str, bytes, bytes]], batch: int = 500) -> int:
+        """Merge states folded from the log into Redis: nothing that is newer there is lost or moved back.
+
+        Parameters
+        ----------
+        states : (member_id, state bytes, fence bytes).
+        batch : members a round trip.
+
+        Returns
+        -------
+        How many states in Redis changed.
+
+        Raises
+        ------
+        ConflictError : a member's state kept moving through every attempt.
+        """
+        changed = 0
+        pending: list[tuple[str, bytes, bytes]] = []
+        for item in states:
+            pending.append(item)
+            if len(pending) >= batch:
+                changed += self._install(pending)
+                pending = []
+        return changed + (self._install(pending) if pending else 0)
+
+    def _install(self, items: list[tuple[str, bytes, bytes]]) -> int:
+        changed = 0
+        there = self.read([member_id for member_id, _, _ in items])
+        for _ in range(INSTALL_ATTEMPTS):
+            writes = [
+                StateWrite(member_id, now.fence, *_merged(now, blob, fence))
+                for (member_id, blob, fence), now in zip(items, there, strict=True)
+            ]
+            due = [
+                index
+                for index, (write, now) in enumerate(zip(writes, there, strict=True))
+                if (write.fence, write.state) != (now.fence, now.state)
+            ]
+            replies = self.write([writes[index] for index in due])
+            moved = [(index, reply) for index, reply in zip(due, replies, strict=True) if reply is not None]
+            changed += len(due) - len(moved)
+            if not moved:
+                return changed
+            items = [items[index] for index, _ in moved]
+            there = [reply for _, reply in moved]
+        raise ConflictError(f"the state of member {items[0][0]!r} kept changing while it was installed")
+
+
+def _merged(now: StoredState, blob: bytes, fence: bytes) -> tuple[bytes, bytes]:
+    """Fence and state bytes after merging what is in Redis with what was folded from the log."""
+    if now == MISSING:
+        return fence, blob
+    if now.state == blob:
+        return fences.encode(fences.merge(fences.decode(now.fence), fences.decode(fence))), blob
+    state_there, fence_there = now.decode()
+    merged = state.merge(state_there, state.decode(blob))
+    return fences.encode(fences.merge(fence_there, fences.decode(fence))), state.encode(merged)
+
+
+_ASSIGN_EPOCH = """
+local known = redis.call('HGET', KEYS[1], ARGV[1])
+if known then return tonumber(known) end
+local highest = tonumber(ARGV[2])
+for _, number in ipairs(redis.call('HVALS', KEYS[1])) do highest = math.max(highest, tonumber(number)) end
+redis.call('HSET', KEYS[1], ARGV[1], highest + 1)
+return highest + 1
+"""
+
+
+def topic_epoch(client: redis.Redis, namespace: str, topic: str, topic_id: str, floor: int = 0) -> int:
+    """The number of this incarnation of a topic; the first to ask for a new one numbers it.
+
+    Parameters
+    ----------
+    topic_id : Kafka's own id of the topic, new whenever the topic is created anew.
+    floor : the highest epoch known elsewhere (the lake), so that a Redis that was emptied does not start at one again.
+    """
+    return int(client.eval(_ASSIGN_EPOCH, 1, keys.epoch(namespace, topic), topic_id, floor))

@@ -1,0 +1,130 @@
+"""Every Delta table: its columns, its key, how it is partitioned, which job writes it.
+
+Bronze holds records as they came, silver what they say, gold what jobs make of it. Times are Unix milliseconds in UTC;
+`month` columns are `yyyy-MM` of the event's time in UTC:
+files within one are skipped by their statistics on `at_ms`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: `columns` as Spark DDL, `key` what identifies a row, `partition_by` the folder columns."""
+
+    name: str
+    columns: str
+    key: tuple[str, ...]
+    written_by: str
+    partition_by: tuple[str, ...] = ()
+
+
+_PROVENANCE = "source STRING, epoch INT, partition INT, offset LONG, arrived_at_ms LONG"
+
+BRONZE = Table(
+    "bronze/events",
+    "topic STRING, epoch INT, partition INT, offset LONG, key BINARY, value BINARY, arrived_at_ms LONG",
+    key=("topic", "epoch", "partition", "offset"),
+    written_by="ingest",
+    partition_by=("topic",),
+)
+
+PLAYS = Table(
+    "silver/plays",
+    "event_id STRING, member_id STRING, title_id STRING, kind STRING, session_id STRING, at_ms LONG, position_s DOUBLE, "
+    "runtime_s DOUBLE, watched_s DOUBLE, device STRING, country STRING, page_id STRING, row STRING, rank INT, "
+    f"weight DOUBLE, {_PROVENANCE}, month STRING",
+    key=("event_id",),
+    written_by="import, ingest",
+    partition_by=("month",),
+)
+
+FEEDBACK = Table(
+    "silver/feedback",
+    "event_id STRING, member_id STRING, title_id STRING, kind STRING, at_ms LONG, " + _PROVENANCE + ", month STRING",
+    key=("event_id",),
+    written_by="ingest",
+    partition_by=("month",),
+)
+
+IMPRESSIONS = Table(
+    "silver/impressions",
+    "page_id STRING, member_id STRING, at_ms LONG, snapshot STRING, allocation MAP<STRING, STRING>, "
+    "cells ARRAY<STRUCT<row: STRING, row_index: INT, rank: INT, title_id: STRING, tier: STRING, propensity: DOUBLE>>, "
+    f"{_PROVENANCE}, month STRING",
+    key=("page_id",),
+    written_by="ingest",
+    partition_by=("month",),
+)
+
+QUARANTINE = Table(
+    "silver/quarantine",
+    "source STRING, place STRING, reason STRING, value BINARY, found_at_ms LONG",
+    key=("source", "place"),
+    written_by="import, ingest",
+)
+"""What could not be read. `source` is a topic or a file, `place` its `epoch:partition:offset` or line number."""
+
+TITLES = Table(
+    "silver/titles",
+    "title_id STRING, name STRING, genres ARRAY<STRING>, released_ms LONG, runtime_s DOUBLE, countries ARRAY<STRING>, "
+    "maturity STRING",
+    key=("title_id",),
+    written_by="import",
+)
+
+STATES = Table(
+    "gold/member_states",
+    "member_id STRING, state BINARY, fence BINARY",
+    key=("member_id",),
+    written_by="replay",
+)
+
+INTERACTIONS = Table(
+    "gold/interactions",
+    "member_id STRING, title_id STRING, weight FLOAT, at_ms LONG, country STRING",
+    key=("member_id", "title_id"),
+    written_by="train-ials",
+)
+
+SIMILAR = Table(
+    "gold/similar",
+    "title_id STRING, similar ARRAY<STRING>, scores ARRAY<FLOAT>",
+    key=("title_id",),
+    written_by="similar",
+)
+
+POPULARITY = Table(
+    "gold/popularity",
+    "list STRING, rank INT, title_id STRING, score DOUBLE",
+    key=("list", "rank"),
+    written_by="popularity",
+)
+"""`list` is `popular`, `trending` or `popular/<country>`; every list ranks the whole catalogue."""
+
+CANDIDATES = Table(
+    "gold/candidates",
+    "member_id STRING, titles ARRAY<STRING>, scores ARRAY<FLOAT>",
+    key=("member_id",),
+    written_by="candidates",
+)
+
+PUBLISHED = Table(
+    "gold/published",
+    "version STRING, arm STRING, at_ms LONG, action STRING, members LONG, titles LONG, candidates_version LONG",
+    key=("version", "at_ms"),
+    written_by="publish, rollback",
+)
+
+RUNS = Table(
+    "ops/runs",
+    "run_id STRING, job STRING, started_at_ms LONG, seconds DOUBLE, status STRING, inputs MAP<STRING, LONG>, "
+    "outputs MAP<STRING, LONG>, fingerprint STRING, details MAP<STRING, STRING>, error STRING",
+    key=("run_id", "job"),
+    written_by="every job",
+)
+
+ALL = (
+    BRONZE, PLAYS, FEEDBACK, IMPRESSIONS, QUARANTINE, TITLES, STATES, INTERACTIONS, SIMILAR, POPULARITY, CANDIDATES,
+    PUBLISHED, RUNS,
+)  # fmt: skip
