@@ -83,7 +83,8 @@ def cache_root() -> Path:
 def resolve(jars: JarSet) -> list[Path]:
     """Paths of the jars of one set, in the cache. Raises as `spark_jars`."""
     pyspark = _pyspark_jars()
-    key = hashlib.sha256("\n".join((*jars.coordinates, *_names(pyspark))).encode()).hexdigest()[:12]
+    provided = _names(pyspark) if jars.beside_spark else []
+    key = hashlib.sha256("\n".join((*jars.coordinates, *provided)).encode()).hexdigest()[:12]
     folder = cache_root() / "jars" / f"{jars.name}-{key}"
     present = _complete(folder)
     if present:
@@ -91,7 +92,7 @@ def resolve(jars: JarSet) -> list[Path]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.parent / ".lock"):
-            return _complete(folder) or _fetch(jars, pyspark, folder)
+            return _complete(folder) or _fetch(jars, pyspark, provided, folder)
     except OSError as error:
         raise UnavailableError(f"{folder}: the jars cannot be kept there ({error})") from None
 
@@ -106,11 +107,10 @@ def _complete(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(sizes)] if whole else []
 
 
-def _fetch(jars: JarSet, pyspark: Path, folder: Path) -> list[Path]:
+def _fetch(jars: JarSet, pyspark: Path, provided: list[str], folder: Path) -> list[Path]:
     ivy_jar = next(iter(sorted(pyspark.glob("ivy-*.jar"))), None)
     if ivy_jar is None:
         raise UnavailableError(f"{pyspark}: pyspark ships no ivy-*.jar there, which resolves the jars")
-    provided = _names(pyspark) if jars.beside_spark else []
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as temporary:
         wish = Path(temporary, "ivy.xml")
         wish.write_text(_ivy_file(jars, provided), encoding="utf-8")
