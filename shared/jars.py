@@ -86,19 +86,19 @@ def resolve(jars: JarSet) -> list[Path]:
     provided = _names(pyspark) if jars.beside_spark else []
     key = hashlib.sha256("\n".join((*jars.coordinates, *provided)).encode()).hexdigest()[:12]
     folder = cache_root() / "jars" / f"{jars.name}-{key}"
-    present = _complete(folder)
+    present = complete(folder)
     if present:
         return present
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.parent / ".lock"):
-            return _complete(folder) or _fetch(jars, pyspark, provided, folder)
+            return complete(folder) or _fetch(jars, pyspark, provided, folder)
     except OSError as error:
         raise UnavailableError(f"{folder}: the jars cannot be kept there ({error})") from None
 
 
-def _complete(folder: Path) -> list[Path]:
-    """The jars of a folder whose manifest agrees with what lies there; else an empty list."""
+def complete(folder: Path) -> list[Path]:
+    """Paths of the jars of a cache folder whose manifest agrees with what lies there; else an empty list."""
     try:
         sizes = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         whole = all((folder / name).stat().st_size == size for name, size in sizes.items())
@@ -132,7 +132,7 @@ def _fetch(jars: JarSet, pyspark: Path, provided: list[str], folder: Path) -> li
         (fetched / "manifest.json").write_text(json.dumps(sizes, indent=1, sort_keys=True), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # what is there is incomplete
         fetched.rename(folder)
-    return _complete(folder)
+    return complete(folder)
 
 
 def _run_ivy(command: list[str], jars: JarSet) -> None:
