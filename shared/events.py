@@ -98,13 +98,13 @@ def encode(event: Play | Feedback | Impression) -> bytes:
     return _ENCODER.encode(event)
 
 
-def decode_play(value: bytes | None, key: bytes | None = None) -> Play:
+def decode_play(value: bytes | None, key: bytes | None) -> Play:
     """Read one value of topic `plays`.
 
     Parameters
     ----------
     value : the record's value; None is a tombstone, which this topic has no use for.
-    key : the record's key; when given it must be the member_id in UTF-8.
+    key : the record's key, which must be the member_id in UTF-8: it decides the partition, and so the order.
 
     Raises
     ------
@@ -116,13 +116,13 @@ def decode_play(value: bytes | None, key: bytes | None = None) -> Play:
     return play
 
 
-def decode_feedback(value: bytes | None, key: bytes | None = None) -> Feedback:
+def decode_feedback(value: bytes | None, key: bytes | None) -> Feedback:
     """Read one value of topic `feedback`; see `decode_play`."""
     feedback: Feedback = _decode(_FEEDBACK, value, key)
     return feedback
 
 
-def decode_impression(value: bytes | None, key: bytes | None = None) -> Impression:
+def decode_impression(value: bytes | None, key: bytes | None) -> Impression:
     """Read one value of topic `impressions`; see `decode_play`."""
     impression: Impression = _decode(_IMPRESSIONS, value, key, limit=1 << 20)
     return impression
@@ -137,12 +137,14 @@ def _decode(decoder: Any, value: bytes | None, key: bytes | None, limit: int = M
         event = decoder.decode(value)
     except msgspec.ValidationError as error:
         raise EventError(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventError(f"not a JSON object: {error}") from None
     if event.schema != SCHEMA_VERSION:
         raise EventError(f"schema is {event.schema}; this version reads schema {SCHEMA_VERSION}")
     if 0 < event.at_ms < SECONDS_BELOW_MS:
         raise EventError(f"at_ms {event.at_ms} looks like seconds; milliseconds are due")
-    if key is not None and key != event.member_id.encode():
+    if key is None:
+        raise EventError("the record has no key; its member_id is due")
+    if key != event.member_id.encode():
         raise EventError(f"the record's key {key[:64]!r} is not its member_id {event.member_id[:64]!r}")
     return event

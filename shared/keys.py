@@ -5,6 +5,7 @@
     <namespace>:snapshot:<version>:<part>    string manifest, titles
     <namespace>:pointer:<arm>                hash   current and previous version that an arm serves
     <namespace>:epoch:<topic>                hash   Kafka's topic id to the epoch number given to it
+    <namespace>:installed                    string version of the lake's member states that was last merged in
     <namespace>:watermark:<topic>            hash   epoch:partition to the next offset whose effects are all in Redis
 
 All keys of one member share a hash tag, so that they live on one node of a Redis Cluster.
@@ -50,6 +51,11 @@ def pointer(namespace: str, arm: str) -> str:
 def epoch(namespace: str, topic: str) -> str:
     """Key of the hash that numbers a topic's incarnations."""
     return f"{namespace}:epoch:{topic}"
+
+
+def installed(namespace: str) -> str:
+    """Key that remembers which version of the lake's member states was last merged into Redis."""
+    return f"{namespace}:installed"
 
 
 def watermark(namespace: str, topic: str) -> str:

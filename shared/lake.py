@@ -6,13 +6,16 @@ A `Lake` is a root (a local folder, or any Hadoop or fsspec URL) and a Spark ses
 """
 
 import os
+import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import fsspec
+import pyarrow as pa
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -24,6 +27,9 @@ from shared.errors import InputError, UnavailableError
 from shared.jars import spark_jars
 from shared.java import find_java
 from shared.tables import ALL, Table
+
+ArrowFunction = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+"""What `DataFrame.mapInArrow` runs in a task: batches in, batches out."""
 
 _DELTA_SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -60,12 +66,13 @@ def session(config: SparkConfig, app: str) -> SparkSession:
         builder = builder.config(name, value)
     if not is_submitted():
         os.environ["JAVA_HOME"] = str(find_java().parent.parent)
+        # Only spark-submit reads spark.pyspark.python; a session started from Python takes its workers' from here.
+        os.environ["PYSPARK_PYTHON"] = sys.executable
         builder = (
             builder.master(config.master)
             .config("spark.driver.memory", config.driver_memory)
             .config("spark.sql.shuffle.partitions", str(config.shuffle_partitions))
             .config("spark.jars", ",".join(str(jar) for jar in spark_jars()))
-            .config("spark.pyspark.python", sys.executable)
         )
         if config.master.startswith("local"):
             for name, value in _LOCAL_SETTINGS.items():
@@ -75,9 +82,18 @@ def session(config: SparkConfig, app: str) -> SparkSession:
     try:
         spark: SparkSession = builder.getOrCreate()
     except Exception as error:  # py4j and pyspark raise several kinds, none of them documented
-        raise UnavailableError(f"Spark at {config.master} did not start: {str(error).splitlines()[0]}") from error
+        raise UnavailableError(f"Spark at {config.master} did not start: {root_cause(error)}") from error
     spark.sparkContext.setLogLevel(config.log_level)
     return spark
+
+
+def root_cause(error: BaseException) -> str:
+    """The one line of a Spark error that says what went wrong: ours if it is one of ours, else the innermost exception's."""
+    text = str(error)
+    for pattern in (r"shared\.errors\.\w+: (.+)", r"^(?:Caused by: )?((?:[\w$]+\.)*\w+(?:Error|Exception): .+)"):
+        if found := re.findall(pattern, text, re.MULTILINE):
+            return str(found[-1]).strip()
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
 
 
 def absolute_root(root: str) -> str:
@@ -114,15 +130,10 @@ class Lake:
             try:
                 if DeltaTable.isDeltaTable(self.spark, self.path(table)):
                     continue
-                (
-                    DeltaTable.createIfNotExists(self.spark)
-                    .location(self.path(table))
-                    .addColumns(schema(table))
-                    .partitionedBy(*table.partition_by)
-                    .execute()
-                )
+                partitions = f" PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
+                self.spark.sql(f"CREATE TABLE delta.`{self.path(table)}` ({table.columns}) USING delta{partitions}")
             except Exception as error:  # py4j wraps what the file system raised
-                raise UnavailableError(f"the lake at {self.root} cannot be used: {str(error).splitlines()[0]}") from error
+                raise UnavailableError(f"the lake at {self.root} cannot be used: {root_cause(error)}") from error
 
     def version(self, table: Table) -> int:
         """The newest version of a table; 0 is the empty one that `create_tables` made."""
@@ -142,8 +153,13 @@ class Lake:
             frame = reader.load(self.path(table))
             frame.schema  # noqa: B018  resolves the version now, so that the error names it
         except AnalysisException as error:
-            raise InputError(f"{table.name} version {version}: {str(error).splitlines()[0]}") from error
+            raise InputError(f"{table.name} version {version}: {root_cause(error)}") from error
         return frame
+
+    def rows(self, rows: list[dict[str, Any]], table: Table) -> DataFrame:
+        """A few rows made on the driver, with the table's columns; keys that are left out are null."""
+        columns = schema(table)
+        return self.spark.createDataFrame([tuple(row.get(field.name) for field in columns) for row in rows], columns)
 
     def append(self, frame: DataFrame, table: Table, transaction: tuple[str, int] | None = None) -> None:
         """Add rows. With a transaction (application id, growing number), repeating it adds nothing."""

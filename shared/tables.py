@@ -87,6 +87,22 @@ INTERACTIONS = Table(
     written_by="train-ials",
 )
 
+MODELS = Table(
+    "ops/models",
+    "name STRING, version STRING, folder STRING, trained_at_ms LONG, interactions_version LONG, members LONG, titles LONG, "
+    "settings STRING, seconds DOUBLE",
+    key=("name", "version"),
+    written_by="train-ials",
+)
+"""Every model that was trained; `folder` is relative to the lake's root. The newest of a name is the one in use."""
+
+METRICS = Table(
+    "ops/metrics",
+    "run_id STRING, at_ms LONG, model STRING, metric STRING, mean DOUBLE, low DOUBLE, high DOUBLE, members LONG",
+    key=("run_id", "model", "metric"),
+    written_by="evaluate",
+)
+
 SIMILAR = Table(
     "gold/similar",
     "title_id STRING, similar ARRAY<STRING>, scores ARRAY<FLOAT>",
@@ -111,10 +127,12 @@ CANDIDATES = Table(
 
 PUBLISHED = Table(
     "gold/published",
-    "version STRING, arm STRING, at_ms LONG, action STRING, members LONG, titles LONG, candidates_version LONG",
+    "version STRING, arm STRING, at_ms LONG, action STRING, candidates_version LONG",
     key=("version", "at_ms"),
     written_by="publish, rollback",
 )
+"""`action` is started, published, rolled back to, or retired. A version that was started and never published is left over
+from a publish that died; the next one clears it away."""
 
 RUNS = Table(
     "ops/runs",
@@ -126,5 +144,5 @@ RUNS = Table(
 
 ALL = (
     BRONZE, PLAYS, FEEDBACK, IMPRESSIONS, QUARANTINE, TITLES, STATES, INTERACTIONS, SIMILAR, POPULARITY, CANDIDATES,
-    PUBLISHED, RUNS,
+    PUBLISHED, MODELS, METRICS, RUNS,
 )  # fmt: skip

@@ -1,0 +1,115 @@
+"""`python -m offline JOB`: the batch jobs, one by one or as a night's run. Also what `spark-submit infra/submit.py` runs."""
+
+import time
+from typing import Any
+
+import click
+
+from offline.evaluation.command import Request, evaluate_command
+from shared import config as configuration
+from shared.cli import Group, config_option, log_options
+
+
+@click.group(cls=Group)
+@log_options
+def main() -> None:
+    """Marquee's offline layer: batch jobs on Spark that land events in the lake, train models and publish snapshots.
+
+    A usual day is `import` once, then `nightly` on a schedule. Each job is skipped when nothing it depends on has changed;
+    `python -m offline runs` shows what ran.
+    """
+
+
+_JOBS = {
+    "ingest": "Land the Kafka topics in Delta: bronze as they came, silver by event_id, the unreadable in quarantine.",
+    "replay": "Fold the whole log into member states and merge them into Redis.",
+    "train-ials": "Train iALS on all plays and register the model.",
+    "similar": "Find each title's nearest neighbours in the newest model.",
+    "popularity": "Rank the catalogue by plays: overall, lately, and by country.",
+    "candidates": "Rank the best titles for every member with the newest model.",
+    "publish": "Put a new snapshot into Redis, verify it, and flip the pointer.",
+}
+
+
+def _context(config_path: str | None, app: str) -> Any:
+    """Load the configuration first, so that a mistake in it is told before Spark starts."""
+    config = configuration.load(config_path)
+    from offline.jobs import Context
+    from shared.lake import Lake
+
+    return Context(config, Lake.open(config, app), int(time.time() * 1000), say=click.echo)
+
+
+def _add(name: str, summary: str) -> None:
+    @main.command(name, help=summary)
+    @config_option
+    @click.option("--force", is_flag=True, help="Run even when nothing has changed.")
+    def command(config_path: str | None, force: bool) -> None:
+        context = _context(config_path, name)
+        from offline.dag import BY_NAME
+        from offline.jobs import run_all
+
+        run_all([BY_NAME[name]], context, force=force)
+
+
+for _name, _summary in _JOBS.items():
+    _add(_name, _summary)
+
+
+@main.command()
+@config_option
+@click.option("--force", is_flag=True, help="Run every job, also those whose inputs have not changed.")
+def nightly(config_path: str | None, force: bool) -> None:
+    """Run ingest, replay, train-ials, similar, popularity, candidates, evaluate and publish, in this order.
+
+    After a failure, run it again: jobs that succeeded and whose inputs have not changed since are skipped.
+    """
+    context = _context(config_path, "nightly")
+    from offline.dag import NIGHTLY
+    from offline.jobs import run_all
+
+    run_all(NIGHTLY, context, force=force)
+
+
+def _evaluate_on_lake(request: Request) -> Any:
+    context = _context(request.config_path, "evaluate")
+    from offline.evaluate import on_lake
+
+    share = context.config.training.test_share
+    return on_lake(context.lake, request.model, dict(request.settings), request.metrics, share, request.keep_seen)
+
+
+main.add_command(evaluate_command(_evaluate_on_lake))
+
+
+@main.command()
+@config_option
+@click.option("--arm", default=None, help="The arm to roll back. Default: the configured one.")
+def rollback(config_path: str | None, arm: str | None) -> None:
+    """Let an arm serve the snapshot that it served before the last publish."""
+    context = _context(config_path, "rollback")
+    from offline.publish import rollback as roll_back
+
+    arm = arm or context.config.online.arm
+    click.echo(f"arm {arm!r} serves snapshot {roll_back(context, arm)} again")
+
+
+@main.command()
+@config_option
+@click.option("--limit", default=20, show_default=True, help="How many runs to show, the newest first.")
+def runs(config_path: str | None, limit: int) -> None:
+    """Show what ran: time, job, status, seconds, and what each did."""
+    context = _context(config_path, "runs")
+    from pyspark.sql import functions as F
+
+    from shared import tables
+
+    for row in context.lake.read(tables.RUNS).orderBy(F.desc("started_at_ms")).limit(limit).collect():
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at_ms"] / 1000))
+        details = ", ".join(f"{name} {value}" for name, value in (row["details"] or {}).items() if "\n" not in value)
+        error = f"  {row['error'].strip().splitlines()[-1]}" if row["error"] else ""
+        click.echo(f"{at}  {row['job']:<12} {row['status']:<8} {row['seconds']:7.1f} s  {details}{error}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m offline")
