@@ -18,7 +18,7 @@ from shared import fence as fences
 from shared import keys, state
 from shared.config import RedisConfig
 from shared.errors import ConfigError, ConflictError, UnavailableError
-from shared.fence import Fence
+from shared.fence import Fence, Position
 from shared.state import MemberState
 
 _WRITE = """
@@ -34,6 +34,9 @@ return {there, now[1] or ''}
 """KEYS: the member's hash. ARGV: fence read before, new fence, new state. 1 written, 2 already so, else what is there."""
 
 INSTALL_ATTEMPTS = 20
+INSTALLED = "#installed"
+"""In a fence, in the place of a topic (no topic may be called so): how often an install changed the state while no topic
+moved on, as imported history does. Every change moves the fence, or a writer that holds the state would not see it."""
 
 
 def connect(config: RedisConfig) -> redis.Redis:
@@ -179,13 +182,13 @@ class StateStore:
 
 def _merged(now: StoredState, blob: bytes, fence: bytes) -> tuple[bytes, bytes]:
     """Fence and state bytes after merging what is in Redis with what was folded from the log."""
-    if now == MISSING:
-        return fence, blob
-    if now.state == blob:
-        return fences.encode(fences.merge(fences.decode(now.fence), fences.decode(fence))), blob
     state_there, fence_there = now.decode()
-    merged = state.merge(state_there, state.decode(blob))
-    return fences.encode(fences.merge(fence_there, fences.decode(fence))), state.encode(merged)
+    reached = fences.merge(fence_there, fences.decode(fence))
+    merged = blob if now.state in (b"", blob) else state.encode(state.merge(state_there, state.decode(blob)))
+    if merged != now.state and reached == fence_there:
+        count = fence_there[INSTALLED].offset if INSTALLED in fence_there else 0
+        reached[INSTALLED] = Position(0, 0, count + 1)
+    return fences.encode(reached), merged
 
 
 _ASSIGN_EPOCH = """

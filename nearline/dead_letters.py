@@ -1,0 +1,116 @@
+"""Records that cannot be read, put aside on a topic of their own with where they lay and why.
+
+A dead letter is acknowledged by Kafka before the record's offset is committed. A worker that dies in between writes it
+again: its coordinates name it, so a reader can tell.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from shared import topics
+from shared.config import KafkaConfig
+
+KEPT_BYTES = 16 * 1024
+"""Of a key or a value, no more than this is kept; the record itself stays on its own topic."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of the dead-letter topic, as JSON."""
+
+    schema: int = 1
+    topic: str
+    epoch: int
+    partition: int
+    offset: int
+    reason: str
+    key: str | None  # base64, of the first KEPT_BYTES
+    value: str | None  # base64, of the first KEPT_BYTES
+    value_bytes: int | None  # length of the whole value
+
+    @staticmethod
+    def of(
+        topic: str, epoch: int, partition: int, offset: int, key: bytes | None, value: bytes | None, reason: str
+    ) -> "DeadLetter":
+        """Describe a record that could not be read."""
+        return DeadLetter(
+            topic=topic,
+            epoch=epoch,
+            partition=partition,
+            offset=offset,
+            reason=reason,
+            key=_text(key),
+            value=_text(value),
+            value_bytes=None if value is None else len(value),
+        )
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(DeadLetter)
+
+
+def encode(letter: DeadLetter) -> bytes:
+    """The dead letter as JSON, UTF-8."""
+    return _ENCODER.encode(letter)
+
+
+def decode(value: bytes) -> DeadLetter:
+    """Read what `encode` wrote."""
+    return _DECODER.decode(value)
+
+
+def _text(blob: bytes | None) -> str | None:
+    return None if blob is None else base64.b64encode(blob[:KEPT_BYTES]).decode()
+
+
+@dataclass
+class DeadLetters:
+    """Sends dead letters and waits for Kafka to have them. Connects when the first one comes; most runs have none."""
+
+    config: KafkaConfig
+    _producer: Any = None
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Send some, and wait until Kafka has acknowledged each.
+
+        Raises
+        ------
+        UnavailableError : Kafka did not take them within its time limit.
+        """
+        if not letters:
+            return
+        with topics.reachable(self.config):
+            producer = self._connected()
+            sent = [
+                producer.send(
+                    self.config.dead_letters_topic, key=f"{letter.topic}/{letter.partition}".encode(), value=encode(letter)
+                )
+                for letter in letters
+            ]
+            for future in sent:
+                future.get(timeout=self.config.timeout_s)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._producer is not None:
+            self._producer.close(timeout=self.config.timeout_s)
+            self._producer = None
+
+    def _connected(self) -> Any:
+        if self._producer is None:
+            from kafka import KafkaProducer
+
+            limit_ms = int(self.config.timeout_s * 1000)
+            self._producer = KafkaProducer(
+                bootstrap_servers=self.config.bootstrap_servers.split(","),
+                client_id="marquee-dead-letters",
+                acks="all",
+                enable_idempotence=True,
+                max_block_ms=limit_ms,
+                request_timeout_ms=limit_ms,
+                delivery_timeout_ms=limit_ms + 1000,
+            )
+        return self._producer
