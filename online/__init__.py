@@ -1,0 +1,25 @@
+"""The request library: a member's page or ranked list from one Redis round trip.
+
+    with Recommender.from_config("marquee.toml") as recommender:
+        page = recommender.page("m42", device="tv", country="US")
+
+Importing it loads neither Spark, torch nor Faust. Drawing a page is `online.drawing`, imported on its own.
+"""
+
+from online.answers import Cell, Fallback, Page, Recommendation, Row, Tier
+from online.recommender import Recommender
+from online.rows import DEFAULT_ROWS, Draft, RowBuilder, RowContext
+
+__all__ = [
+    "DEFAULT_ROWS",
+    "Cell",
+    "Draft",
+    "Fallback",
+    "Page",
+    "Recommendation",
+    "Recommender",
+    "Row",
+    "RowBuilder",
+    "RowContext",
+    "Tier",
+]

@@ -1,0 +1,78 @@
+"""What a caller of `Recommender` gets back: typed, immutable, and encodable as JSON with msgspec."""
+
+from typing import Literal
+
+import msgspec
+
+Tier = Literal["live", "precomputed", "popular_country", "popular", "empty"]
+"""Where a title's place came from: the live state, the member's precomputed candidates, what the country watches, or what
+everybody watches. A page with nothing to show is `empty`."""
+
+
+class Fallback(msgspec.Struct, frozen=True, gc=False):
+    """One thing that a request had to do without. `code` is one of a few fixed words, `detail` a sentence."""
+
+    code: str
+    detail: str
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One title at one place of a page, ready to draw and accounted for.
+
+    `row_index` and `rank` count from 0, down and to the right. `progress` is how far in a title to continue is, from 0 to 1.
+    `propensity` is the chance with which the title was shown here: 1 while pages are deterministic.
+    """
+
+    title_id: str
+    name: str
+    row: str
+    row_index: int
+    rank: int
+    tier: Tier
+    score: float
+    evidence: str
+    propensity: float = 1.0
+    genres: tuple[str, ...] = ()
+    runtime_s: float = 0.0
+    progress: float | None = None
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a page. `key` names it in logs and stays the same between visits (`because:t7`)."""
+
+    key: str
+    name: str
+    cells: tuple[Cell, ...]
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A member's home page at one moment.
+
+    `snapshot` is the version that all of it was built from; None when there was none. `fence` says which records of each
+    topic the live state had seen (`topic: epoch:partition:offset`), `state_age_ms` how long before the request the newest
+    of them happened. `fallbacks` is empty when everything was at hand. `seconds` is the time each stage took.
+    """
+
+    page_id: str
+    member_id: str
+    at_ms: int
+    device: str
+    country: str | None
+    snapshot: str | None
+    fence: dict[str, str]
+    state_age_ms: int | None
+    tier: Tier
+    rows: tuple[Row, ...]
+    fallbacks: tuple[Fallback, ...]
+    seconds: dict[str, float]
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One title of a ranked list; `rank` counts from 0."""
+
+    title_id: str
+    name: str
+    rank: int
+    score: float
+    tier: Tier
+    evidence: str

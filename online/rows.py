@@ -1,0 +1,225 @@
+"""The rows that a page can have: each builder drafts its own, with more titles than fit, and knows nothing of the others.
+
+A team adds a row by writing a class with one method and passing it to `Recommender(config, rows=…)`. Titles that an earlier
+row took are left out when the page is put together (`online.page`). Pure.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from online.answers import Fallback
+from online.blending import Blend
+from online.ranking import Ranking
+from online.requesting import Request
+from online.serving import Indices, Serving
+from shared.state import MemberState, Played
+
+log = logging.getLogger(__name__)
+
+ENGAGED_SHARE = 0.5
+"""A title watched so far tells enough about the member to name a row after it."""
+TRENDING_POOL = 200
+TRENDING_TASTE = 0.5
+"""How much of a trending title's place may come from the member's taste."""
+RELEASE_AGE_MS = 180 * 24 * 3600 * 1000
+GENRE_POOL = 200
+"""Best titles that vote for the order of the genre rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowContext:
+    """All that a builder may look at."""
+
+    request: Request
+    serving: Serving
+    state: MemberState
+    blend: Blend
+    ranking: Ranking
+    rows_limit: int
+    row_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A row before it is placed.
+
+    Attributes
+    ----------
+    key : names the row in logs; the same from visit to visit.
+    titles : (n,) int32, best first; more than fit, since other rows may take some of them.
+    evidence : why the titles are here, one sentence for all of them or one for each; None for each title's own reason.
+    progress : how far in each title the member is, for titles to continue.
+    least : with fewer titles left the row is not shown.
+    """
+
+    key: str
+    name: str
+    titles: Indices
+    evidence: str | Sequence[str] | None = None
+    progress: Sequence[float] | None = None
+    least: int = 4
+
+
+class RowBuilder(Protocol):
+    """Drafts rows of one kind."""
+
+    def draft(self, context: RowContext) -> Iterable[Draft]:
+        """The rows of this kind for one request, the most wanted first; none when there is nothing to show."""
+        ...
+
+
+def draft_rows(builders: Iterable[RowBuilder], context: RowContext) -> tuple[list[Draft], tuple[Fallback, ...]]:
+    """All builders' rows, in the builders' order; a builder that fails costs its own rows and is named."""
+    drafts: list[Draft] = []
+    failed: list[Fallback] = []
+    for builder in builders:
+        try:
+            drafts.extend(builder.draft(context))
+        except Exception as error:  # a team's own builder must not cost the member the page
+            name = type(builder).__name__
+            log.exception("row builder %s failed", name)
+            failed.append(Fallback("row-failed", f"{name}: {type(error).__name__}: {error}"))
+    return drafts, tuple(failed)
+
+
+def titles_to_continue(serving: Serving, state: MemberState, country: str | None, limit: int) -> list[tuple[int, Played]]:
+    """Titles in progress that may be shown, the last watched first, at most `limit`: (title index, last play)."""
+    disliked = state.disliked_titles
+    available = serving.available(country)
+    found: list[tuple[int, Played]] = []
+    for played in reversed(state.played):
+        if len(found) == limit:
+            break
+        title = serving.index.get(played.title_id)
+        if played.is_in_progress and title is not None and available[title] and played.title_id not in disliked:
+            found.append((title, played))
+    return found
+
+
+class ContinueWatching:
+    """What the member began and did not finish, the last watched first."""
+
+    def draft(self, context: RowContext) -> Iterable[Draft]:
+        found = titles_to_continue(context.serving, context.state, context.request.country, context.row_length)
+        if found:
+            yield Draft(
+                key="continue-watching",
+                name="Continue Watching",
+                titles=np.array([title for title, _ in found], dtype=np.int32),
+                evidence=[f"continue at {clock(played.position_ms)}" for _, played in found],
+                progress=[played.share for _, played in found],
+                least=1,
+            )
+
+
+class TopPicks:
+    """The best of everything for this member; for a member nobody knows, what is popular, under that name."""
+
+    def draft(self, context: RowContext) -> Iterable[Draft]:
+        if context.blend.is_personal:
+            yield Draft(key="top-picks", name="Top Picks for You", titles=context.ranking.order, least=1)
+        else:
+            _, is_of_country = context.serving.popularity(context.request.country)
+            name = f"Popular in {context.request.country}" if is_of_country else "Popular Now"
+            yield Draft(key="popular", name=name, titles=context.ranking.order, least=1)
+
+
+class BecauseYouWatched:
+    """Titles similar to one that the member watched for the most part: the latest such title, or the one before, …"""
+
+    def __init__(self, place: int = 0) -> None:
+        self._place = place
+
+    def draft(self, context: RowContext) -> Iterable[Draft]:
+        serving = context.serving
+        seeds = [
+            title
+            for played in reversed(context.state.played)
+            if (played.share >= ENGAGED_SHARE or played.is_finished)
+            and (title := serving.index.get(played.title_id)) is not None
+            and played.title_id not in context.state.disliked_titles
+        ]
+        if self._place >= len(seeds):
+            return
+        seed = seeds[self._place]
+        is_there = serving.similar_titles[seed] >= 0
+        near = serving.similar_titles[seed][is_there]  # (n,)
+        # Mostly by nearness to the title that the row is named after, and among near ones by the member's taste.
+        worth = serving.similar_scores[seed][is_there] * (1.0 + context.ranking.scores[near])  # (n,)
+        order = near[np.argsort(-worth, kind="stable")]
+        yield Draft(
+            key=f"because:{serving.ids[seed]}",
+            name=f"Because You Watched {serving.names[seed]}",
+            titles=order[context.blend.is_open[order]],
+            evidence=f"because you watched {serving.names[seed]}",
+        )
+
+
+class TrendingNow:
+    """What is watched most at the moment, with what suits the member a little further to the left."""
+
+    def draft(self, context: RowContext) -> Iterable[Draft]:
+        serving = context.serving
+        trending = serving.trending[context.blend.is_open[serving.trending]][:TRENDING_POOL]
+        if not len(trending):
+            return
+        scores = context.ranking.scores[trending]
+        taste = scores / max(float(scores.max()), 1e-9)
+        heat = 1.0 / np.sqrt(np.arange(1, len(trending) + 1))
+        order = np.argsort(-(heat * (1.0 + TRENDING_TASTE * taste)), kind="stable")
+        yield Draft(key="trending", name="Trending Now", titles=trending[order], evidence="trending now")
+
+
+class NewReleases:
+    """Titles released lately, in the member's order."""
+
+    def draft(self, context: RowContext) -> Iterable[Draft]:
+        released_ms, now_ms = context.serving.released_ms, context.request.now_ms
+        is_new = (released_ms > now_ms - RELEASE_AGE_MS) & (released_ms <= now_ms)
+        if is_new.any():
+            yield Draft(key="new-releases", name="New Releases", titles=context.ranking.among(is_new), evidence="released lately")
+
+
+class GenreRows:
+    """One row a genre, the member's favourite genres first, each in the member's order."""
+
+    def __init__(self, first: int = 0, count: int | None = None) -> None:
+        """Take `count` genres (None: all that the page has room for) after the `first` ones."""
+        self._first = first
+        self._count = count
+
+    def draft(self, context: RowContext) -> Iterable[Draft]:
+        serving = context.serving
+        top = context.ranking.order[:GENRE_POOL]
+        if not len(top):
+            return
+        votes = context.ranking.scores[top] / np.sqrt(np.arange(1, len(top) + 1))  # (pool,)
+        # A genre that half of the catalogue has gathers votes without being liked.
+        liking = (serving.genre_titles[:, top] @ votes) / np.sqrt(serving.genre_sizes)  # (genres,)
+        last = self._first + (context.rows_limit if self._count is None else self._count)
+        for genre in np.argsort(-liking, kind="stable")[self._first : last]:
+            name = serving.genres[genre]
+            yield Draft(key=f"genre:{name}", name=name, titles=context.ranking.among(serving.genre_titles[genre]))
+
+
+DEFAULT_ROWS: tuple[RowBuilder, ...] = (
+    ContinueWatching(),
+    TopPicks(),
+    BecauseYouWatched(place=0),
+    TrendingNow(),
+    GenreRows(first=0, count=2),
+    BecauseYouWatched(place=1),
+    NewReleases(),
+    GenreRows(first=2),
+)
+"""The page's template from top to bottom."""
+
+
+def clock(position_ms: int) -> str:
+    """A position as people say it: `43 min`, `1 h 05 min`."""
+    minutes = position_ms // 60_000
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

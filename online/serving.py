@@ -1,0 +1,115 @@
+"""A loaded snapshot with what every request needs of it worked out once, and checked so that no request can trip over it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.errors import SnapshotError
+from shared.snapshots import Snapshot
+
+Indices = npt.NDArray[np.int32]
+Scores = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+
+class Serving:
+    """One snapshot, ready to answer requests. Read by many threads; never changed after it is built.
+
+    Attributes
+    ----------
+    version, created_at_ms : the snapshot's.
+    index : title id to title index.
+    ids, names, title_genres, runtimes_s : of each title, in index order.
+    similar_titles : (titles, n) int32, -1 where a title has fewer neighbours.
+    similar_scores : (titles, n) float32 in [0, 1].
+    trending : (titles,) int32, the most trending first.
+    genres : names of the genres, in alphabetical order.
+    genre_titles : (genres, titles) bool, which titles a genre has.
+    genre_sizes : (genres,) float32, how many those are.
+    trending_scores : (titles,) float32, 1 for the most trending title down to 0 for the last.
+    released_ms : (titles,) int64, the least int64 where unknown.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Prepare a snapshot.
+
+        Raises
+        ------
+        SnapshotError : an array is missing, or has a wrong shape or title indices that do not exist.
+        """
+        self.snapshot = snapshot
+        self.version = snapshot.version
+        self.created_at_ms = snapshot.manifest.created_at_ms
+        catalogue = snapshot.catalogue
+        self.count = len(catalogue)
+        self.index = catalogue.index
+        self.ids = [title.title_id for title in catalogue.titles]
+        self.names = [title.name for title in catalogue.titles]
+        self.title_genres = [title.genres for title in catalogue.titles]
+        self.runtimes_s = [title.runtime_s for title in catalogue.titles]
+        self.similar_titles = self._neighbours("similar_titles").astype(np.int32, copy=False)
+        scores = self._array("similar_scores", self.similar_titles.shape)
+        if not np.isfinite(scores).all():
+            raise SnapshotError(f"snapshot {self.version!r}: similar_scores has values that are no numbers")
+        self.similar_scores = np.clip(scores, 0.0, 1.0).astype(np.float32)
+        self.trending = self._ranking("trending")
+        self.countries = {name.partition("/")[2] for name in snapshot.arrays if name.startswith("popular/")}
+        self._popularity = {country: self._popularity_of(f"popular/{country}") for country in self.countries}
+        self._popularity_overall = self._popularity_of("popular")
+        self._available: dict[str, Mask] = {}
+        self.genres = tuple(catalogue.genres)
+        self.genre_titles = np.zeros((len(self.genres), self.count), dtype=np.bool_)
+        for row, titles in enumerate(catalogue.genres.values()):
+            self.genre_titles[row, titles] = True
+        self.genre_sizes = self.genre_titles.sum(axis=1).astype(np.float32)
+        self.trending_scores = self._descending(self.trending)
+        unknown = np.iinfo(np.int64).min
+        releases = [unknown if title.released_ms is None else title.released_ms for title in catalogue.titles]
+        self.released_ms = np.array(releases, dtype=np.int64)
+
+    def popularity(self, country: str | None) -> tuple[Scores, bool]:
+        """How popular each title is, (titles,) float32 from 1 down to 0, and whether this is the country's own list."""
+        own = self._popularity.get(country) if country is not None else None
+        return (self._popularity_overall, False) if own is None else (own, True)
+
+    def available(self, country: str | None) -> Mask:
+        """Which titles may be shown in a country, (titles,) bool. Not to be written to."""
+        key = country or ""
+        mask = self._available.get(key)
+        if mask is None:
+            mask = self._available[key] = self.snapshot.catalogue.available(country)
+        return mask
+
+    def _popularity_of(self, name: str) -> Scores:
+        return self._descending(self._ranking(name))
+
+    def _descending(self, ranking: Indices) -> Scores:
+        scores = np.zeros(self.count, dtype=np.float32)
+        scores[ranking] = 1.0 - np.arange(len(ranking), dtype=np.float32) / max(1, self.count)
+        return scores
+
+    def _array(self, name: str, shape: tuple[int, ...] | None = None) -> npt.NDArray[np.generic]:
+        array = self.snapshot.arrays.get(name)
+        if array is None:
+            raise SnapshotError(f"snapshot {self.version!r} has no array {name!r}")
+        if shape is not None and array.shape != shape:
+            raise SnapshotError(f"snapshot {self.version!r}: {name} has shape {array.shape}; {shape} is expected")
+        return array
+
+    def _ranking(self, name: str) -> Indices:
+        return self._indices(name, dimensions=1, least=0)
+
+    def _neighbours(self, name: str) -> Indices:
+        array = self._indices(name, dimensions=2, least=-1)
+        if len(array) != self.count:
+            raise SnapshotError(f"snapshot {self.version!r}: {name} has {len(array)} rows for {self.count} titles")
+        return array
+
+    def _indices(self, name: str, dimensions: int, least: int) -> Indices:
+        array = self._array(name)
+        if array.ndim != dimensions or array.dtype.kind != "i":
+            raise SnapshotError(
+                f"snapshot {self.version!r}: {name} is {array.ndim}-dimensional {array.dtype}; {dimensions} of int32 is expected"
+            )
+        if array.size and (array.min() < least or array.max() >= self.count):
+            raise SnapshotError(f"snapshot {self.version!r}: {name} names titles that its {self.count} titles do not include")
+        return array.astype(np.int32, copy=False)

@@ -1,0 +1,212 @@
+"""The pure stages, on any state that events can make: what must never be shown is not, and there is always a page."""
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from online.answers import Row
+from online.blending import blend, find_seeds
+from online.fetching import Candidates, Facts
+from online.page import assemble, page_tier
+from online.ranking import rank
+from online.requesting import checked_request
+from online.rows import DEFAULT_ROWS, Draft, RowContext, draft_rows
+from online.serving import Serving
+from shared import state
+from shared.errors import SnapshotError
+from shared.events import Feedback, Play
+from shared.state import MemberState
+from tests.online.plays import play, thumb
+from tests.online.snapshot_builder import CREATED_AT_MS, NOW_MS, BuiltSnapshot, build_snapshot
+
+TITLES = 60
+
+
+@cache
+def built() -> BuiltSnapshot:
+    return build_snapshot(TITLES, members=3, candidates=25, similar=8)
+
+
+@cache
+def serving() -> Serving:
+    return Serving(built().loaded())
+
+
+def rows_for(
+    member_state: MemberState = state.EMPTY,
+    candidates: Candidates | None = None,
+    country: str | None = "US",
+    on: Serving | None = None,
+    rows_limit: int = 12,
+    row_length: int = 8,
+) -> tuple[Row, ...]:
+    on = on or serving()
+    request = checked_request("m0", "tv", country, NOW_MS)
+    blended = blend(on, Facts(state=member_state, candidates=candidates), request)
+    context = RowContext(request, on, member_state, blended, rank(blended), rows_limit, row_length)
+    drafts, failed = draft_rows(DEFAULT_ROWS, context)
+    assert failed == ()
+    return assemble(drafts, on, blended, rows_limit, row_length)
+
+
+def candidates_of(member: str) -> Candidates:
+    return Candidates(*built().candidates[member])
+
+
+title_ids = st.integers(0, TITLES + 3).map(lambda number: f"t{number}")  # the last ones are in no snapshot
+moments = st.integers(NOW_MS - 10**8, NOW_MS)
+plays = st.builds(lambda title, share, at: play(title, share, at_ms=at), title_ids, st.floats(0, 1), moments)
+thumbs = st.builds(lambda title, up, at: thumb(title, up, at_ms=at), title_ids, st.booleans(), moments)
+events = st.lists(st.one_of(plays, thumbs), max_size=60)
+
+
+@settings(max_examples=150, deadline=None)
+@given(events, st.sampled_from([None, "US", "DE", "FR"]), st.booleans(), st.integers(1, 12), st.integers(1, 20))
+def test_nothing_is_shown_that_must_not_be(
+    history: list[Play | Feedback], country: str | None, has_candidates: bool, rows_limit: int, row_length: int
+) -> None:
+    member_state = state.fold(state.EMPTY, history)
+    rows = rows_for(member_state, candidates_of("m0") if has_candidates else None, country, None, rows_limit, row_length)
+    cells = [cell for row in rows for cell in row.cells]
+    shown = [cell.title_id for cell in cells]
+    in_progress = {played.title_id for played in member_state.in_progress()}
+
+    assert len(shown) == len(set(shown))
+    assert not set(shown) & member_state.disliked_titles
+    assert all(
+        cell.row == "continue-watching" and cell.title_id in in_progress  # watched once, and begun anew
+        for cell in cells
+        if cell.title_id in member_state.finished_titles
+    )
+    for title in built().titles:
+        if title.countries and country is not None and country not in title.countries:
+            assert title.title_id not in shown
+    assert rows and len(rows) <= rows_limit
+    for index, row in enumerate(rows):
+        assert 1 <= len(row.cells) <= row_length
+        assert [(cell.row, cell.row_index, cell.rank) for cell in row.cells] == [
+            (row.key, index, rank) for rank in range(len(row.cells))
+        ]
+    assert all(cell.evidence and cell.name and np.isfinite(cell.score) for cell in cells)
+
+
+def test_unknown_member_gets_what_is_popular_in_the_country() -> None:
+    rows = rows_for(country="US", row_length=20)
+    assert rows[0].name == "Popular in US"
+    expected = [f"t{title}" for title in built().arrays["popular/US"] if not (c := built().titles[title].countries) or "US" in c]
+    assert [cell.title_id for cell in rows[0].cells] == expected[:20]
+    assert {cell.tier for row in rows for cell in row.cells} == {"popular_country"} == {page_tier(rows)}
+
+
+def test_country_without_a_list_gets_what_is_popular_everywhere() -> None:
+    rows = rows_for(country="FR")
+    assert rows[0].name == "Popular Now"
+    assert page_tier(rows) == "popular"
+
+
+def test_candidates_lead_the_page_in_their_order() -> None:
+    candidates = candidates_of("m1")
+    rows = rows_for(candidates=candidates, country=None)
+    assert rows[0].key == "top-picks"
+    assert [cell.title_id for cell in rows[0].cells] == [f"t{title}" for title in candidates.titles[:8]]
+    assert rows[0].cells[0].tier == "precomputed"
+
+
+def test_continue_watching_shows_the_last_watched_first_with_its_bookmark() -> None:
+    member_state = state.fold(
+        state.EMPTY, [play("t1", 0.3, at_ms=NOW_MS - 3000), play("t2", 0.5, at_ms=NOW_MS - 1000), play("t3", 0.95)]
+    )
+    row = rows_for(member_state, country=None)[0]
+    assert row.key == "continue-watching"
+    assert [(cell.title_id, cell.progress, cell.evidence) for cell in row.cells] == [
+        ("t2", 0.5, "continue at 45 min"),
+        ("t1", 0.3, "continue at 27 min"),
+    ]
+
+
+def test_a_finished_play_names_a_row_and_says_why() -> None:
+    member_state = state.fold(state.EMPTY, [play("t5", 0.95)])
+    rows = rows_for(member_state, candidates_of("m0"), country=None)
+    row = next(row for row in rows if row.key == "because:t5")
+    name = built().titles[5].name
+    neighbours = {f"t{title}" for title in built().arrays["similar_titles"][5]}
+    assert row.name == f"Because You Watched {name}"
+    assert {cell.title_id for cell in row.cells} <= neighbours
+    assert {cell.evidence for cell in row.cells} == {f"because you watched {name}"}
+
+
+def test_a_fresh_play_lifts_what_is_similar_and_an_old_one_less() -> None:
+    request = checked_request("m0", "tv", None, NOW_MS)
+    nearest = int(built().arrays["similar_titles"][5][0])
+
+    def score(*history: Play) -> float:
+        member_state = state.fold(state.EMPTY, history)
+        return float(blend(serving(), Facts(state=member_state), request).scores[nearest])
+
+    nothing, known, fresh = score(), score(play("t5", 0.9, at_ms=CREATED_AT_MS - 1)), score(play("t5", 0.9))
+    assert nothing < known < fresh
+    assert score(play("t5", 0.2)) < fresh
+
+
+def test_liking_is_a_seed_and_disliking_is_none() -> None:
+    liked = find_seeds(serving(), state.fold(state.EMPTY, [thumb("t7", True)]))
+    assert [(seed.title, seed.verb) for seed in liked] == [(7, "liked")]
+    assert find_seeds(serving(), state.fold(state.EMPTY, [play("t7", 0.8), thumb("t7", False)])) == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=TITLES, max_size=TITLES), st.data())
+def test_ranking_equals_a_stable_sort(scores: list[float], data: st.DataObject) -> None:
+    is_open = np.array(data.draw(st.lists(st.booleans(), min_size=TITLES, max_size=TITLES)))
+    blended = blend(serving(), Facts(), checked_request("m0", "tv", None, NOW_MS))
+    blended = dataclasses.replace(blended, scores=np.array(scores, dtype=np.float32), is_open=is_open)
+    expected = [title for title in sorted(range(TITLES), key=lambda title: (-scores[title], title)) if is_open[title]]
+    assert rank(blended).order.tolist() == expected
+
+
+def test_a_repeated_title_of_a_draft_is_placed_once() -> None:
+    blended = blend(serving(), Facts(), checked_request("m0", "tv", None, NOW_MS))
+    drafts = [
+        Draft("own", "Own", np.array([4, 4, 9, 4, 9, 2, 1], dtype=np.int32)),
+        Draft("own", "Again", np.arange(20, 30, dtype=np.int32)),
+    ]
+    rows = assemble(drafts, serving(), blended, 5, 3)
+    assert [[cell.title_id for cell in row.cells] for row in rows] == [["t4", "t9", "t2"]]
+
+
+def test_an_empty_catalogue_gives_no_rows() -> None:
+    empty = Serving(build_snapshot(0, members=0).loaded())
+    assert rows_for(on=empty) == ()
+    assert page_tier(()) == "empty"
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_tiny_catalogue_gives_a_page(count: int) -> None:
+    tiny = Serving(build_snapshot(count, members=0, similar=3).loaded())
+    assert sum(len(row.cells) for row in rows_for(on=tiny, country=None)) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "says"),
+    [
+        ("popular", None, "no array 'popular'"),
+        ("trending", np.array([0, 99], dtype=np.int32), "trending names titles that its 5 titles do not include"),
+        ("similar_titles", np.zeros((4, 3), dtype=np.int32), "similar_titles has 4 rows for 5 titles"),
+        ("similar_scores", np.zeros((5, 2), dtype=np.float32), "similar_scores has shape (5, 2); (5, 3) is expected"),
+        ("similar_scores", np.full((5, 3), np.nan, dtype=np.float32), "similar_scores has values that are no numbers"),
+        ("popular", np.zeros(5, dtype=np.float32), "popular is 1-dimensional float32"),
+    ],
+)
+def test_a_snapshot_that_could_break_a_request_is_refused(name: str, array: np.ndarray | None, says: str) -> None:
+    broken = build_snapshot(5, members=0, similar=3)
+    if array is None:
+        del broken.arrays[name]
+    else:
+        broken.arrays[name] = array
+    with pytest.raises(SnapshotError) as raised:
+        Serving(broken.loaded())
+    assert says in str(raised.value)
