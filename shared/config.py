@@ -63,8 +63,8 @@ class TrainingConfig(Section, frozen=True):
 
     factors: int = 64
     iterations: int = 12
-    unobserved_weight: float = 0.1  # pull of an unobserved entry to 0, beside 1 of an average observed one to 1
-    regularisation: float = 0.003  # scaled by how often a member or title occurs
+    unobserved_pull: float = 10.0  # of all entries together to 0, beside 1 of the observed ones together to 1
+    regularisation: float = 0.005  # scaled by how often a member or title occurs
     candidates: int = 300  # top-K kept for each member
     similar: int = 50  # neighbours kept for each title
     seed: int = 7

@@ -23,7 +23,7 @@ def settings(config: TrainingConfig) -> IALSSettings:
     return IALSSettings(
         factors=config.factors,
         iterations=config.iterations,
-        unobserved_weight=config.unobserved_weight,
+        unobserved_pull=config.unobserved_pull,
         regularisation=config.regularisation,
         seed=config.seed,
         device="auto",

@@ -1,0 +1,144 @@
+"""Has a fitted model rank the whole catalogue for the members of a test set, and marks the hits.
+
+The rules, which are those of the published tables: every title of the model is ranked; what the member has in train or
+context is left out unless asked otherwise, and is then no test title either; a test title that the model does not know
+counts as a miss.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from offline.evaluation.ranking import find_hits
+from offline.interactions import BoolArray, Ids, Int64Array, Interactions, index_of
+from offline.models import Model
+from offline.models.topk import Exclude
+from shared.errors import InputError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a test asks of every model: for which members, from which history, to find which titles.
+
+    Attributes
+    ----------
+    member_ids : `(members,)` members with at least one test title.
+    trained : `(members,)` their index in the training data, -1 where they are not in it.
+    histories : one row a member over the trained titles: train and context together.
+    has_context : `(members,)` whether the context says something that training did not see.
+    test : the test titles that training knows, one row a member.
+    relevant : `(members,)` all test titles, unknown ones included.
+    keep_seen : whether titles of the history may be recommended.
+    """
+
+    member_ids: Ids
+    title_ids: Ids
+    trained: Int64Array
+    histories: Interactions
+    has_context: BoolArray
+    test: Interactions
+    relevant: Int64Array
+    keep_seen: bool
+
+    @property
+    def has_history(self) -> BoolArray:
+        """`(members,)` whether anything is known of the member when recommending."""
+        known: BoolArray = np.diff(self.histories.matrix.indptr) > 0
+        return known
+
+    @property
+    def unknown_titles(self) -> int:
+        """Test titles that training does not know, counted once a member."""
+        return int(self.relevant.sum()) - self.test.matrix.nnz
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`titles` is `(members, depth)` int32, best first, -1 where a list is shorter; `hits` marks the test titles."""
+
+    titles: npt.NDArray[np.int32]
+    hits: BoolArray
+
+
+def prepare(train: Interactions, test: Interactions, context: Interactions | None, keep_seen: bool) -> Task:
+    """Lay out a test against training data.
+
+    Raises
+    ------
+    InputError : no test title is left that the members have not seen.
+    """
+    members = test.member_ids
+    trained = index_of(members, train.member_ids)
+    histories, has_context = _histories(train, context, members, trained)
+    wanted = _without_zero_weights(test)
+    relevant = np.diff(wanted.matrix.indptr).astype(np.int64)
+    known = wanted.on_titles(train.title_ids)
+    if not keep_seen:
+        known, seen = _without_seen(known, histories)
+        relevant = relevant - seen
+    asked = np.flatnonzero(relevant > 0)
+    if not asked.size:
+        raise InputError("no member of the test set has a title there that is not in its history already")
+    return Task(
+        member_ids=members[asked],
+        title_ids=train.title_ids,
+        trained=trained[asked],
+        histories=histories.select(asked),
+        has_context=has_context[asked],
+        test=known.select(asked),
+        relevant=relevant[asked],
+        keep_seen=keep_seen,
+    )
+
+
+def rank(model: Model[Any], task: Task, depth: int) -> Ranking:
+    """Rank for every member of a task: from context where there is any, else as the model was fitted."""
+    titles = np.full((len(task.member_ids), depth), -1, np.int32)
+    for folded in (False, True):
+        rows = np.flatnonzero(task.has_context == folded)
+        if not rows.size:
+            continue
+        histories = task.histories.select(rows)
+        exclude: Exclude = None if task.keep_seen else histories.matrix
+        if folded:
+            titles[rows] = model.recommend_from(histories, depth, exclude).titles
+        else:
+            titles[rows] = model.recommend(task.trained[rows], depth, exclude).titles
+    return Ranking(titles, find_hits(titles, task.test.matrix))
+
+
+def _histories(
+    train: Interactions, context: Interactions | None, members: Ids, trained: Int64Array
+) -> tuple[Interactions, BoolArray]:
+    histories = train.select(trained)
+    if context is None:
+        return histories, np.zeros(len(members), np.bool_)
+    added = context.on_titles(train.title_ids).select(index_of(members, context.member_ids))
+    return histories.merged_with(added), np.diff(added.matrix.indptr) > 0
+
+
+def _without_zero_weights(interactions: Interactions) -> Interactions:
+    """Without entries of weight 0: a title seen without interest is nothing to find."""
+    return _keep_entries(interactions, interactions.matrix.data > 0)
+
+
+def _without_seen(test: Interactions, histories: Interactions) -> tuple[Interactions, Int64Array]:
+    """The test titles that are not in the histories, and how many of each member are, `(members,)`."""
+    width = len(test.title_ids)
+    seen = np.isin(
+        test.entry_members * width + test.matrix.indices,
+        histories.entry_members * width + histories.matrix.indices,
+    )
+    counts = np.bincount(test.entry_members[seen], minlength=len(test.member_ids))
+    return _keep_entries(test, ~seen), counts.astype(np.int64)
+
+
+def _keep_entries(interactions: Interactions, keep: BoolArray) -> Interactions:
+    """The same members and titles with fewer entries."""
+    matrix = interactions.matrix
+    lengths = np.bincount(interactions.entry_members[keep], minlength=len(interactions.member_ids))
+    kept = type(matrix)((matrix.data[keep], matrix.indices[keep], np.concatenate([[0], np.cumsum(lengths)])), shape=matrix.shape)
+    at_ms = None if interactions.at_ms is None else interactions.at_ms[keep]
+    return Interactions(interactions.member_ids, interactions.title_ids, kept, at_ms, interactions.country)

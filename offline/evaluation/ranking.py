@@ -1,0 +1,129 @@
+"""Ranking metrics over whole catalogues, per member, exact and vectorised.
+
+Every metric takes `hits`, `(members, depth)`, true where the title at that rank (the best first) is one of the member's
+test titles, and `relevant`, `(members,)`, the number of test titles of the member, at least 1. It returns one value a
+member, `(members,)` float64. With R test titles, of which the first k ranks hold H:
+
+    recall@k     H / R                             precision@k   H / k
+    hr@k         1 if H > 0                        mrr@k         1 / rank of the first hit within k, else 0
+    ndcg@k       Σ_hits 1 / log2(1 + rank), over its greatest value, which has min(k, R) hits on top
+    map@k        Σ_hits precision@rank / min(k, R)
+
+coverage@k is of the catalogue, not of a member: the share of all titles that somebody is shown within k.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from offline.interactions import BoolArray, Int64Array
+from shared.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+MemberMetric = Callable[[BoolArray, Int64Array, int], FloatArray]
+
+
+def recall(hits: BoolArray, relevant: Int64Array, k: int) -> FloatArray:
+    """Share of the member's test titles within k."""
+    return _share(hits[:, :k].sum(axis=1), relevant)
+
+
+def precision(hits: BoolArray, relevant: Int64Array, k: int) -> FloatArray:
+    """Share of the first k ranks that are test titles."""
+    return _share(hits[:, :k].sum(axis=1), k)
+
+
+def hit_rate(hits: BoolArray, relevant: Int64Array, k: int) -> FloatArray:
+    """1 where any test title is within k."""
+    return _share(hits[:, :k].any(axis=1), 1)
+
+
+def reciprocal_rank(hits: BoolArray, relevant: Int64Array, k: int) -> FloatArray:
+    """1 / rank of the first test title within k."""
+    first: Int64Array = hits[:, :k].argmax(axis=1)
+    return _share(hits[:, :k].any(axis=1), 1 + first)
+
+
+def ndcg(hits: BoolArray, relevant: Int64Array, k: int) -> FloatArray:
+    """Discounted gain over that of the ideal ranking (Järvelin and Kekäläinen 2002), binary."""
+    discount = 1.0 / np.log2(np.arange(2, k + 2))  # (k,)
+    ideal = np.cumsum(discount)[np.minimum(relevant, k) - 1]  # (members,)
+    within = hits[:, :k]
+    return _share(within @ discount[: within.shape[1]], ideal)
+
+
+def average_precision(hits: BoolArray, relevant: Int64Array, k: int) -> FloatArray:
+    """Mean over the test titles of the precision at their ranks; those beyond k count 0."""
+    within = hits[:, :k]
+    at_rank = np.cumsum(within, axis=1) / np.arange(1, within.shape[1] + 1)  # (members, k)
+    return _share((at_rank * within).sum(axis=1), np.minimum(relevant, k))
+
+
+MEMBER_METRICS: dict[str, MemberMetric] = {
+    "recall": recall,
+    "ndcg": ndcg,
+    "hr": hit_rate,
+    "precision": precision,
+    "mrr": reciprocal_rank,
+    "map": average_precision,
+}
+COVERAGE = "coverage"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric at one cut, such as `recall@20`."""
+
+    name: str
+    k: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `recall@20`.
+
+        Raises
+        ------
+        InputError : an unknown metric, or no cut of at least 1.
+        """
+        match = re.fullmatch(r"([a-z]+)@([1-9][0-9]*)", text.strip())
+        names = [*MEMBER_METRICS, COVERAGE]
+        if match is None or match[1] not in names:
+            raise InputError(f"unknown metric {text.strip()!r}; expected one of {', '.join(names)} with a cut, as recall@20")
+        return cls(match[1], int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.k}"
+
+
+def find_hits(ranked: npt.NDArray[np.int32], test: sparse.csr_array[np.float32]) -> BoolArray:
+    """Mark which ranked titles are test titles.
+
+    Parameters
+    ----------
+    ranked : `(members, depth)` title indices, -1 where a list is shorter.
+    test : `(members, titles)` CSR; every stored entry is a test title.
+    """
+    width = test.shape[1]
+    members = np.repeat(np.arange(test.shape[0], dtype=np.int64), np.diff(test.indptr))
+    wanted = np.sort(members * width + test.indices)
+    cells = np.arange(len(ranked), dtype=np.int64)[:, None] * width + ranked  # (members, depth)
+    place = np.searchsorted(wanted, cells)
+    found = np.take(wanted, place, mode="clip") == cells if wanted.size else np.zeros(cells.shape, np.bool_)
+    hits: BoolArray = found & (ranked >= 0)
+    return hits
+
+
+def coverage(ranked: npt.NDArray[np.int32], titles: int, k: int) -> float:
+    """Share of the catalogue that at least one member is shown within k."""
+    shown = np.unique(ranked[:, :k])
+    return float(np.count_nonzero(shown >= 0) / titles)
+
+
+def _share(part: npt.ArrayLike, whole: npt.ArrayLike) -> FloatArray:
+    share: FloatArray = np.asarray(part, np.float64) / np.asarray(whole, np.float64)
+    return share

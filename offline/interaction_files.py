@@ -1,0 +1,80 @@
+"""Reads interaction files: `member_id,title_id[,weight][,at_ms][,country]` as CSV, gzipped CSV or Parquet.
+
+Called by `offline evaluate` and by benchmarks; the import into the lake has its own reader, which quarantines.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from offline.interactions import InteractionRows
+from shared.errors import InputError
+
+COLUMNS = {
+    "member_id": pa.string(),
+    "title_id": pa.string(),
+    "weight": pa.float64(),
+    "at_ms": pa.int64(),
+    "country": pa.string(),
+}
+"""The columns that are read, with their types; the first two are required, others in the file are left alone."""
+
+
+def read_interactions(path: str | Path) -> InteractionRows:
+    """Read one file.
+
+    Raises
+    ------
+    InputError : the file is missing, of an unknown kind, lacks a required column, or has a line that cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected interactions as .csv, .csv.gz or .parquet")
+    try:
+        if path.name.endswith((".csv", ".csv.gz")):
+            table = _read_csv(path)
+        elif path.suffix == ".parquet":
+            table = pyarrow.parquet.read_table(path)
+        else:
+            raise InputError(f"{path}: unknown kind of file {path.suffix!r}; expected .csv, .csv.gz or .parquet")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: cannot be read ({str(error).strip()})") from None
+    missing = [name for name in ("member_id", "title_id") if name not in table.column_names]
+    if missing:
+        found = ", ".join(table.column_names) or "none"
+        raise InputError(f"{path}: there is no column {missing[0]!r}; expected member_id and title_id, found {found}")
+    columns = {name: _column(table, name, path) for name in COLUMNS if name in table.column_names}
+    return InteractionRows(
+        columns["member_id"],
+        columns["title_id"],
+        weight=_numpy(columns.get("weight")),
+        at_ms=_numpy(columns.get("at_ms")),
+        country=columns.get("country"),
+        source=str(path),
+    )
+
+
+def _read_csv(path: Path) -> pa.Table:
+    return pyarrow.csv.read_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(use_threads=False),  # with threads an error does not know its row
+        convert_options=pyarrow.csv.ConvertOptions(column_types=COLUMNS, strings_can_be_null=False),
+    )
+
+
+def _column(table: pa.Table, name: str, path: Path) -> pa.Array:
+    column = table.column(name).combine_chunks()
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if name in ("weight", "at_ms") and column.null_count:
+        row = column.is_null().index(True).as_py() + 1
+        raise InputError(f"{path}: row {row}: {name} is missing; expected a number in every row or no such column")
+    try:
+        return column.cast(COLUMNS[name])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{path}: column {name!r} holds {column.type}; expected {COLUMNS[name]} ({error})") from None
+
+
+def _numpy(column: pa.Array | None):  # type: ignore[no-untyped-def]  # pyarrow has no types; InteractionRows checks it
+    return None if column is None else column.to_numpy(zero_copy_only=False)

@@ -1,0 +1,124 @@
+"""A saved model on disk: one safetensors file named after its checksum, and `model.json`, which points to it.
+
+`model.json` is replaced in one step and last, so a reader finds the old model or the new one and never a mixture, and
+a save killed half-way leaves the old one. Nothing is pickled.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from offline.interactions import Ids, id_array
+from shared.errors import ModelError
+
+FORMAT_VERSION = 1
+MANIFEST = "model.json"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `model.json` says."""
+
+    format: int
+    model: str  # its name in the registry
+    settings: dict[str, Any]
+    tensors: str  # file name, beside model.json
+    sha256: str  # of that file
+
+
+def write(folder: str | Path, model: str, settings: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """Save arrays and settings, in place of what the folder holds."""
+    folder = Path(folder)
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # safetensors copies raw memory
+    blob = save_tensors(contiguous)
+    digest = hashlib.sha256(blob).hexdigest()
+    tensors = f"tensors-{digest[:16]}.safetensors"
+    manifest = Manifest(format=FORMAT_VERSION, model=model, settings=settings, tensors=tensors, sha256=digest)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_whole(folder / tensors, blob)
+        _write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        for file in folder.glob("tensors-*.safetensors"):
+            if file.name != tensors:
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelError(f"{folder}: the model cannot be saved ({error})") from None
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """Read `model.json` alone.
+
+    Raises
+    ------
+    ModelError : it is missing, not readable, or of another format version.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        text = path.read_bytes()
+        version = msgspec.json.decode(text, type=dict[str, Any]).get("format")
+        if version != FORMAT_VERSION:
+            raise ModelError(f"{path}: the format version is {version!r}; this code reads version {FORMAT_VERSION}")
+        return msgspec.json.decode(text, type=Manifest)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"{folder}: no saved model there; expected a folder with {MANIFEST}") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ModelError(f"{path}: cannot be read ({error})") from None
+
+
+def read(folder: str | Path) -> tuple[Manifest, dict[str, npt.NDArray[Any]]]:
+    """Read a saved model and verify its checksum.
+
+    Raises
+    ------
+    ModelError : as `read_manifest`; the tensors are missing, or differ from the checksum.
+    """
+    manifest = read_manifest(folder)
+    path = Path(folder) / manifest.tensors
+    try:
+        blob = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: the model's tensors cannot be read ({error.strerror})") from None
+    digest = hashlib.sha256(blob).hexdigest()
+    if digest != manifest.sha256:
+        raise ModelError(f"{path}: damaged: its checksum is {digest[:16]}…, {MANIFEST} says {manifest.sha256[:16]}…")
+    try:
+        return manifest, load_tensors(blob)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a safetensors file ({error})") from None
+
+
+def pack_ids(name: str, ids: Ids) -> dict[str, npt.NDArray[Any]]:
+    """Ids as two arrays: their UTF-8 bytes on end, and where each one ends. JSON would be several times the size."""
+    encoded = [str(one).encode() for one in ids]
+    ends = np.cumsum([len(one) for one in encoded], dtype=np.int64)
+    return {f"{name}.bytes": np.frombuffer(b"".join(encoded), np.uint8), f"{name}.ends": ends}
+
+
+def unpack_ids(name: str, arrays: dict[str, npt.NDArray[Any]]) -> Ids:
+    """Inverse of `pack_ids`."""
+    text = arrays[f"{name}.bytes"].tobytes()
+    ends = arrays[f"{name}.ends"].tolist()
+    return id_array([text[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)])
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write beside the path, flush to disk, then move into place."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
