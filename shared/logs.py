@@ -20,5 +20,7 @@ def configure(level: str = "INFO", as_json: bool | None = None) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s  %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("kafka", "py4j", "aiokafka"):
+    for noisy in ("py4j", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # kafka-python logs each attempt to connect as an error; what comes of it is raised, and said once by who called.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
