@@ -21,7 +21,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # in place of this folder, which is what a script finds there
 
 from shared.errors import MarqueeError, UnavailableError  # noqa: E402
 from shared.jars import cache_root, complete  # noqa: E402
