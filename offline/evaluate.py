@@ -88,7 +88,7 @@ def _evaluator(model: str, settings: dict[str, Any], metrics: tuple[str, ...], k
 
 
 def _indexed(table: pa.Table) -> Interactions:
-    return ials_job.from_batches(table.select(ials_job.INTERACTION_ROWS.names).to_batches())
+    return ials_job.from_batches(table.to_batches())
 
 
 def _times(interactions: Interactions) -> "np.ndarray[Any, np.dtype[np.int64]]":

@@ -79,7 +79,9 @@ def from_batches(batches: Iterable[pa.RecordBatch]) -> Interactions:
     ------
     InputError : there are none.
     """
-    table = pa.Table.from_batches(list(batches), schema=INTERACTION_ROWS)
+    # Spark marks columns that cannot be null; the cast takes either.
+    parts = [pa.Table.from_batches([batch]).select(INTERACTION_ROWS.names).cast(INTERACTION_ROWS) for batch in batches]
+    table = pa.concat_tables(parts) if parts else INTERACTION_ROWS.empty_table()
     return Interactions.from_columns(
         table["member_id"],
         table["title_id"],

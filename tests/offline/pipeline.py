@@ -1,0 +1,81 @@
+"""Small inputs for the tests of the offline jobs: plays, a catalogue, records on Kafka."""
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from kafka import KafkaProducer
+
+from offline.jobs import Context
+from shared import events, tables
+from shared.config import Config
+from shared.events import Feedback, Play
+from shared.lake import Lake
+
+START_MS = 1_700_000_000_000
+TITLES = 40
+
+
+def plays(count: int, members: int = 30, seed: int = 1) -> list[Play]:
+    """Random plays: half of the members like even titles, the others odd ones."""
+    rng = random.Random(seed)
+    made = []
+    for number in range(count):
+        member = rng.randrange(members)
+        title = rng.randrange(TITLES // 2) * 2 + member % 2
+        made.append(
+            Play(
+                schema=1,
+                event_id=f"e{seed}-{number}",
+                member_id=f"m{member}",
+                title_id=f"t{title:02}",
+                kind="stop",
+                session_id=f"s{number // 3}",
+                at_ms=START_MS + number * 60_000 + rng.randrange(600_000),
+                position_s=round(rng.random() * 5400, 3),
+                runtime_s=5400.0,
+                watched_s=round(rng.random() * 60, 3),
+                device="tv",
+                country=rng.choice(["US", "DE"]),
+            )
+        )
+    return made
+
+
+def produce(config: Config, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+    """Send records and wait until Kafka has acknowledged every one."""
+    producer = KafkaProducer(bootstrap_servers=config.kafka.bootstrap_servers)
+    try:
+        futures = [producer.send(topic, key=key, value=value) for key, value in records]
+        for future in futures:
+            future.get(timeout=30)
+    finally:
+        producer.close(timeout=10)
+
+
+def records(made: Sequence[Play | Feedback]) -> list[tuple[bytes, bytes]]:
+    """Events as Kafka records, keyed by member."""
+    return [(event.member_id.encode(), events.encode(event)) for event in made]
+
+
+def add_titles(lake: Lake) -> None:
+    """Put the catalogue of `plays` into the lake."""
+    rows = [
+        {
+            "title_id": f"t{number:02}",
+            "name": f"Title {number}",
+            "genres": ["Drama" if number % 2 else "Comedy"],
+            "runtime_s": 5400.0,
+            "countries": [],
+        }
+        for number in range(TITLES)
+    ]
+    lake.overwrite(lake.rows(rows, tables.TITLES), tables.TITLES)
+
+
+def context(config: Config) -> Context:
+    """What a job is given, with few candidates and factors."""
+    training = msgspec.structs.replace(config.training, factors=8, iterations=4, candidates=10, similar=5)
+    config = msgspec.structs.replace(config, training=training)
+    return Context(config, Lake.open(config, "tests"), int(time.time() * 1000))

@@ -1,0 +1,87 @@
+"""Ingest on real Kafka and Delta: each record once, duplicates of an event once, the unreadable kept with its reason."""
+
+import pytest
+from pyspark.sql import functions as F
+
+from infra.local.topics import create_topics, delete_topics
+from offline import ingest
+from offline.jobs import run
+from shared import events, tables
+from shared.config import Config
+from shared.errors import UnavailableError
+from shared.events import Feedback
+from tests.offline.pipeline import START_MS, context, plays, produce, records
+
+pytestmark = pytest.mark.slow
+
+
+def test_lands_every_record_once_and_every_event_once(config: Config) -> None:
+    made = plays(200)
+    bad = [(b"m1", b'{"schema":1}'), (b"m1", b"\xff"), (None, events.encode(made[0])), (b"m1", None)]
+    thumb = Feedback(schema=1, event_id="f1", member_id="m1", title_id="t01", kind="thumbs_up", at_ms=START_MS)
+    produce(config, config.kafka.plays_topic, [*records(made), *records(made[:50]), *bad])
+    produce(config, config.kafka.feedback_topic, records([thumb]))
+    job_context = context(config)
+    lake = job_context.lake
+
+    assert run(ingest.JOB, job_context).details == {"records": str(len(made) + 50 + len(bad) + 1)}
+
+    assert lake.read(tables.BRONZE).count() == len(made) + 50 + len(bad) + 1
+    landed = lake.read(tables.PLAYS)
+    assert {row["event_id"] for row in landed.select("event_id").collect()} == {play.event_id for play in made}
+    assert landed.count() == len(made)
+    assert [row["kind"] for row in lake.read(tables.FEEDBACK).collect()] == ["thumbs_up"]
+    reasons = {row["reason"] for row in lake.read(tables.QUARANTINE).collect()}
+    assert reasons == {
+        "Object missing required field `event_id`",
+        "the record has no key; its member_id is due",
+        "the record has no value",
+    } | {reason for reason in reasons if reason.startswith("not a JSON object")}
+    assert len(reasons) == len(bad)
+
+    # Whatever is asked of the values, they are the producer's.
+    row = landed.where(F.col("event_id") == made[7].event_id).collect()[0]
+    assert (row["position_s"], row["at_ms"], row["member_id"]) == (made[7].position_s, made[7].at_ms, made[7].member_id)
+    assert row["source"] == config.kafka.plays_topic and row["epoch"] == 1 and row["offset"] is not None
+
+    before = lake.version(tables.PLAYS)
+    produce(config, config.kafka.plays_topic, records(plays(20, seed=2)))
+    run(ingest.JOB, job_context)
+    assert lake.read(tables.PLAYS).count() == len(made) + 20
+    assert lake.read(tables.PLAYS, before).count() == len(made)  # time travel
+
+
+def test_a_batch_that_runs_again_after_a_crash_adds_nothing(config: Config) -> None:
+    job_context = context(config)
+    lake = job_context.lake
+    rows = [
+        (key, value, 0, offset, None) for offset, (key, value) in enumerate([*records(plays(30)), (b"m1", b"broken")])
+    ]
+    batch = lake.spark.createDataFrame(rows, "key BINARY, value BINARY, partition INT, offset LONG, timestamp TIMESTAMP")
+    for _ in range(2):
+        ingest.land_batch(lake, batch, "plays", 1, events.decode_play, tables.PLAYS, batch_id=0)
+    assert lake.read(tables.BRONZE).count() == 31
+    assert lake.read(tables.PLAYS).count() == 30
+    assert lake.read(tables.QUARANTINE).count() == 1
+
+
+def test_a_topic_created_anew_gets_a_new_epoch_and_is_read_from_its_start(config: Config) -> None:
+    produce(config, config.kafka.plays_topic, records(plays(20)))
+    job_context = context(config)
+    run(ingest.JOB, job_context)
+    delete_topics(config.kafka, [config.kafka.plays_topic])
+    create_topics(config.kafka)
+    produce(config, config.kafka.plays_topic, records(plays(5, seed=3)))
+    run(ingest.JOB, job_context)
+    counts = {row["epoch"]: row["count"] for row in job_context.lake.read(tables.BRONZE).groupBy("epoch").count().collect()}
+    assert counts == {1: 20, 2: 5}
+
+
+def test_kafka_away_is_one_sentence(config: Config) -> None:
+    import msgspec
+
+    away = msgspec.structs.replace(
+        config, kafka=msgspec.structs.replace(config.kafka, bootstrap_servers="127.0.0.1:1", timeout_s=2.0)
+    )
+    with pytest.raises(UnavailableError, match=r"Kafka at 127\.0\.0\.1:1 "):
+        run(ingest.JOB, context(away))

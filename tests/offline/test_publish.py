@@ -1,0 +1,166 @@
+"""Publishing: readers see the old snapshot or the new one, whatever step a publish dies at."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import pytest
+
+from offline import popularity, publish
+from offline.jobs import Context, run
+from offline.publish import Publisher, rollback
+from shared import codecs, keys, store, tables
+from shared.config import Config
+from shared.errors import SnapshotError
+from shared.snapshots import SnapshotStore
+from tests.offline.pipeline import TITLES, add_titles, context
+
+pytestmark = pytest.mark.slow
+
+STEPS: tuple[Callable[[Publisher], None], ...] = (
+    Publisher.start,
+    Publisher.write,
+    Publisher.verify,
+    Publisher.complete,
+    Publisher.flip,
+    Publisher.retire,
+)
+
+
+@pytest.fixture
+def ready(config: Config) -> Context:
+    """A lake with a catalogue, popularity, neighbours and candidates of three members."""
+    job_context = context(config)
+    lake = job_context.lake
+    add_titles(lake)
+    ranked = [
+        {"list": name, "rank": number + 1, "title_id": f"t{number:02}", "score": float(TITLES - number)}
+        for name in ("popular", "trending", "popular/US")
+        for number in range(TITLES)
+    ]
+    lake.overwrite(lake.rows(ranked, tables.POPULARITY), tables.POPULARITY)
+    similar = [{"title_id": "t00", "similar": ["t02", "t04"], "scores": [0.5, 0.25]}]
+    lake.overwrite(lake.rows(similar, tables.SIMILAR), tables.SIMILAR)
+    write_candidates(job_context, ["t03", "t01"])
+    return job_context
+
+
+def write_candidates(job_context: Context, titles: list[str]) -> None:
+    rows = [
+        {"member_id": f"m{number}", "titles": titles, "scores": [2.0, 1.0][: len(titles)]} for number in range(3)
+    ]
+    job_context.lake.overwrite(job_context.lake.rows(rows, tables.CANDIDATES), tables.CANDIDATES)
+
+
+def served(job_context: Context, member_id: str = "m1") -> tuple[str, list[str]]:
+    """The version that is served, and a member's candidates in it, as a reader finds them."""
+    config = job_context.config
+    client = store.connect(config.redis)
+    snapshots = SnapshotStore(client, config.redis.namespace)
+    version = snapshots.pointer(config.online.arm).current
+    assert version is not None
+    snapshot = snapshots.load(version)
+    blob = client.get(keys.candidates(config.redis.namespace, member_id, version))
+    assert isinstance(blob, bytes)
+    titles, _ = codecs.decode_candidates(blob)
+    return version, [snapshot.catalogue[index].title_id for index in titles]
+
+
+def test_a_snapshot_holds_what_the_tables_say(ready: Context) -> None:
+    outcome = run(publish.JOB, ready)
+    version, candidates = served(ready)
+    assert (version, candidates) == (outcome.details["version"], ["t03", "t01"])
+    snapshot = SnapshotStore(store.connect(ready.config.redis), ready.config.redis.namespace).load(version)
+    assert snapshot.catalogue[3].name == "Title 3" and snapshot.catalogue[3].genres == ("Drama",)
+    assert [snapshot.catalogue[index].title_id for index in snapshot.popular("US")[:3]] == ["t00", "t01", "t02"]
+    assert snapshot.arrays["similar_titles"][0].tolist() == [2, 4]
+    assert np.allclose(snapshot.arrays["similar_scores"][0], [0.5, 0.25])
+    assert snapshot.manifest.sources["gold/candidates"] == ready.lake.version(tables.CANDIDATES)
+    assert run(publish.JOB, ready).status == "skipped"
+
+
+@pytest.mark.parametrize("steps", range(1, len(STEPS)))
+def test_a_publish_that_dies_leaves_one_whole_snapshot_and_is_cleared_by_the_next(ready: Context, steps: int) -> None:
+    run(publish.JOB, ready)
+    old = served(ready)
+    write_candidates(ready, ["t05"])
+    dying = Publisher(ready, ready.config.online.arm)
+    for step in STEPS[:steps]:
+        step(dying)
+    flipped = STEPS.index(Publisher.flip) < steps
+    assert served(ready) == ((dying.version, ["t05"]) if flipped else old)
+
+    config = msgspec.structs.replace(ready.config, publish=msgspec.structs.replace(ready.config.publish, keep=1))
+    for titles in (["t07"], ["t09"]):
+        write_candidates(ready, titles)
+        run(publish.JOB, Context(config, ready.lake, ready.now_ms))
+        assert served(ready)[1] == titles
+    client = store.connect(config.redis)
+    left = keys.candidates(config.redis.namespace, "m1", dying.version)
+    assert client.ttl(left) > 0 or not client.exists(left)
+
+
+def test_rollback_serves_the_version_before_and_nightly_does_not_undo_it(ready: Context) -> None:
+    run(publish.JOB, ready)
+    first = served(ready)
+    write_candidates(ready, ["t05"])
+    run(publish.JOB, ready)
+    assert served(ready)[1] == ["t05"]
+    assert rollback(ready, ready.config.online.arm) == first[0]
+    assert served(ready) == first
+    assert run(publish.JOB, ready).status == "skipped"
+
+
+def test_rollback_without_an_earlier_snapshot_says_so(ready: Context) -> None:
+    run(publish.JOB, ready)
+    with pytest.raises(SnapshotError, match="no earlier snapshot"):
+        rollback(ready, ready.config.online.arm)
+
+
+def test_verification_finds_a_candidate_list_that_is_gone_or_altered(ready: Context) -> None:
+    client = store.connect(ready.config.redis)
+    for harm in ("gone", "altered"):
+        publisher = Publisher(ready, ready.config.online.arm)
+        publisher.start()
+        publisher.write()
+        key = keys.candidates(ready.config.redis.namespace, "m2", publisher.version)
+        if harm == "gone":
+            client.delete(key)
+        else:
+            client.set(key, codecs.encode_candidates(np.array([1], np.int32), np.array([1], np.float32)))
+        with pytest.raises(SnapshotError, match="were read back"):
+            publisher.verify()
+
+
+def test_older_versions_expire_and_the_previous_one_stays(ready: Context) -> None:
+    versions = []
+    for title in ("t01", "t02", "t03"):
+        write_candidates(ready, [title])
+        versions.append(run(publish.JOB, ready).details["version"])
+    client = store.connect(ready.config.redis)
+    lives = [client.ttl(keys.candidates(ready.config.redis.namespace, "m0", version)) for version in versions]
+    assert 0 < lives[0] <= ready.config.publish.expire_s
+    assert lives[1:] == [-1, -1]
+
+
+def test_popularity_ranks_the_whole_catalogue_overall_lately_and_by_country(config: Config) -> None:
+    job_context = context(config)
+    lake = job_context.lake
+    add_titles(lake)
+    day_ms = 24 * 3_600_000
+    watched = [("a", "t01", 0, "US"), ("b", "t01", 0, "US"), ("c", "t01", 0, "DE"), ("a", "t02", 30, "DE"), ("a", "t02", 30, "DE")]
+    rows = [
+        {
+            "event_id": f"e{number}", "member_id": member, "title_id": title, "kind": "stop", "session_id": "s",
+            "at_ms": 1_700_000_000_000 + days * day_ms, "position_s": 1.0, "runtime_s": 2.0, "watched_s": 1.0,
+            "device": "tv", "country": country, "source": "import", "month": "m",
+        }
+        for number, (member, title, days, country) in enumerate(watched)
+    ]  # fmt: skip
+    lake.insert_new(lake.rows(rows, tables.PLAYS), tables.PLAYS)
+    run(popularity.JOB, job_context)
+    best = {
+        row["list"]: row["title_id"] for row in lake.read(tables.POPULARITY).where("rank = 1").collect()
+    }
+    assert best == {"popular": "t01", "trending": "t02", "popular/US": "t01", "popular/DE": "t01"}
+    assert {row["count"] for row in lake.read(tables.POPULARITY).groupBy("list").count().collect()} == {TITLES}
