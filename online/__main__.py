@@ -1,0 +1,125 @@
+"""`python -m online`: a member's page or ranked list, for people and for scripts."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+import msgspec
+
+from online.answers import Page, Recommendation
+from online.recommender import Recommender
+from shared import cli, config
+from shared.config import Config
+from shared.errors import InputError
+
+
+@click.group(cls=cli.Group)
+@cli.log_options
+def main() -> None:
+    """Ask the request library what a member would see now."""
+
+
+@main.command()
+@click.argument("member")
+@cli.config_option
+@click.option("--country", metavar="CODE", help="Country of the request, such as US; leaves out what is not shown there.")
+@click.option("--device", default="tv", show_default=True, help="What the page is for.")
+@click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Also draw the page into this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the page as one JSON object.")
+@click.option(
+    "--before",
+    "before_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Mark what changed since a page kept by --json.",
+)
+@click.option("--cells", default=6, show_default=True, type=click.IntRange(1), help="How many titles of each row to print.")
+def page(
+    member: str,
+    config_path: str | None,
+    country: str | None,
+    device: str,
+    html_path: Path | None,
+    as_json: bool,
+    before_path: Path | None,
+    cells: int,
+) -> None:
+    """Print the home page of MEMBER. Nothing is logged as shown."""
+    before = None if before_path is None else _read_page(before_path)
+    with Recommender(_silent(config_path)) as recommender:
+        answer = recommender.page(member, device=device, country=country)
+    if html_path is not None:
+        from online.drawing import draw_page
+
+        _write(html_path, draw_page(answer, before=before))
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+    else:
+        from online.drawing import print_page
+
+        print_page(answer, before, cells=cells)
+        if html_path is not None:
+            click.echo(f"\nDrawn to {html_path}")
+
+
+@main.command()
+@click.argument("member")
+@cli.config_option
+@click.option("-k", default=20, show_default=True, help="How many titles, 1 to 1000.")
+@click.option("--country", metavar="CODE", help="Country of the request, such as US; leaves out what is not shown there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def recommend(member: str, config_path: str | None, k: int, country: str | None, as_json: bool) -> None:
+    """Print the best titles for MEMBER to begin, best first."""
+    with Recommender(_silent(config_path)) as recommender:
+        answer = recommender.recommend(member, k, country=country)
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+        return
+    for recommendation in answer:
+        click.echo(_line(recommendation))
+    if not answer:
+        click.echo("Nothing can be recommended; `python -m online page` says why.")
+
+
+def _silent(config_path: str | None) -> Config:
+    """The configuration without impressions: looking at a page from a terminal is not showing it to the member."""
+    loaded = config.load(config_path)
+    return msgspec.structs.replace(loaded, online=msgspec.structs.replace(loaded.online, log_impressions=False))
+
+
+def _line(item: Recommendation) -> str:
+    name = "".join(letter if letter.isprintable() else " " for letter in item.name)
+    return f"{item.rank + 1:>4}  {item.score:6.3f}  {item.title_id:<12}  {name:<44}  {item.evidence}"
+
+
+def _read_page(path: Path) -> Page:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Page)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: not a page as `page --json` prints it: {error}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a whole file or none."""
+    part: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        part = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        part.chmod(0o644)
+        part.replace(path)
+    except OSError as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m online")
