@@ -62,8 +62,8 @@ class TrainingConfig(Section, frozen=True):
     """Offline training and candidates."""
 
     factors: int = 64
-    iterations: int = 12
-    unobserved_pull: float = 10.0  # of all entries together to 0, beside 1 of the observed ones together to 1
+    iterations: int = 10
+    unobserved_pull: float = 20.0  # of all entries together to 0, beside 1 of the observed ones together to 1
     regularisation: float = 0.005  # scaled by how often a member or title occurs
     candidates: int = 300  # top-K kept for each member
     similar: int = 50  # neighbours kept for each title

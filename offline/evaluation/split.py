@@ -69,6 +69,17 @@ def leave_last_out(member_index: npt.NDArray[np.integer[Any]], at_ms: Int64Array
     return mask
 
 
+def earlier_half(member_index: npt.NDArray[np.integer[Any]], at_ms: Int64Array) -> BoolArray:
+    """Mark the earlier half of each member's rows, rounded up (of several at one time, those first in the file).
+
+    Of rows held out by time they serve as context: what nearline has seen of a member by the time a page is asked for,
+    though training, which ended before, has not. What remains to be found is later still.
+    """
+    place, length = _place_in_member(np.lexsort((at_ms, member_index)), member_index)
+    mask: BoolArray = place < length / 2
+    return mask
+
+
 def _place_in_member(order: npt.NDArray[np.intp], member_index: npt.NDArray[np.integer[Any]]) -> tuple[Int64Array, Int64Array]:
     """For each row, its place (from 0) among its member's rows in the given order, and how many those are."""
     length = np.bincount(member_index)

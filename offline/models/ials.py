@@ -30,8 +30,8 @@ class IALSSettings(Settings, frozen=True):
     """
 
     factors: int = 64
-    iterations: int = 12
-    unobserved_pull: float = 10.0  # of all entries together to 0, beside 1 of the observed ones together to 1
+    iterations: int = 10
+    unobserved_pull: float = 20.0  # of all entries together to 0, beside 1 of the observed ones together to 1
     regularisation: float = 0.005  # λ
     regularisation_exponent: float = 1.0  # ν: 0 regularises all vectors alike, 1 by how often each occurs
     initial_spread: float = 0.1  # standard deviation of the first vectors' length
@@ -51,7 +51,7 @@ class IALS(Model[IALSSettings]):
     ----------
     member_factors : `(members, factors)` float32; all zero for a member without entries of weight.
     title_factors : `(titles, factors)` float32.
-    popularity : `(titles,)` float32, the number of members of each title; ranks for whoever has no vector.
+    popularity : `(titles,)` float32, each title's weight in plays of average weight; ranks for whoever has no vector.
     weight_scale : what weights are divided by.
     unobserved_weight : α, the pull of one entry to 0 beside 1 of an average observed one to 1.
     """
@@ -74,7 +74,7 @@ class IALS(Model[IALSSettings]):
         self.member_ids, self.title_ids = interactions.member_ids, interactions.title_ids
         self.weight_scale = float(positive.mean(dtype=np.float64))
         weights = self._weights(interactions.matrix)
-        self.popularity = np.bincount(weights.indices, minlength=len(self.title_ids)).astype(np.float32)
+        self.popularity = np.bincount(weights.indices, weights.data, len(self.title_ids)).astype(np.float32)
         device, settings = device_of(self.settings.device), self.settings
         cells = np.count_nonzero(np.diff(weights.indptr)) * np.count_nonzero(self.popularity)
         self.unobserved_weight = settings.unobserved_pull * weights.nnz / cells

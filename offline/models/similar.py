@@ -1,7 +1,7 @@
 """Titles like a title: the nearest ones by the direction of their iALS vectors, doubtful ones held back.
 
 A rarely played title's vector is mostly noise and can point anywhere, so its cosine counts less: it is multiplied by
-n / (n + shrinkage) for n members who played it.
+n / (n + shrinkage) for n plays.
 """
 
 import numpy as np
@@ -17,16 +17,16 @@ def similar_titles(
     title_factors: npt.NDArray[np.float32],
     plays: npt.NDArray[np.float32],
     k: int,
-    shrinkage: float = 20.0,
+    shrinkage: float = 5.0,
 ) -> TopK:
     """Rank the neighbours of every title.
 
     Parameters
     ----------
     title_factors : `(titles, factors)`, `IALS.title_factors`.
-    plays : `(titles,)` number of members of each title, `IALS.popularity`.
+    plays : `(titles,)` plays of each title, in plays of average weight, `IALS.popularity`.
     k : neighbours a title.
-    shrinkage : members at which a neighbour's cosine counts half.
+    shrinkage : plays at which a neighbour's cosine counts half.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from offline.evaluation.split import by_time, leave_last_out, random_by_member, require_time_order
+from offline.evaluation.split import by_time, earlier_half, leave_last_out, random_by_member, require_time_order
 from shared.errors import InputError
 
 
@@ -45,3 +45,13 @@ def test_leave_last_out_takes_the_latest_row() -> None:
     members = np.array([0, 1, 0, 1, 0, 2])
     at_ms = np.array([9, 5, 3, 5, 9, 1])
     assert leave_last_out(members, at_ms).tolist() == [False, False, False, True, True, False]
+
+
+def test_earlier_half_precedes_the_rest() -> None:
+    members = np.array([0, 1, 0, 1, 0, 2, 1, 1])
+    at_ms = np.array([9, 5, 3, 5, 4, 1, 5, 2])
+    half = earlier_half(members, at_ms)
+    assert half.tolist() == [False, True, True, False, True, True, False, True]
+    for member in range(3):
+        rows = members == member
+        assert at_ms[rows & half].max() <= at_ms[rows & ~half].min(initial=99)
