@@ -56,6 +56,25 @@ for _name, _summary in _JOBS.items():
     _add(_name, _summary)
 
 
+@main.command("import")
+@click.argument("folder")
+@config_option
+@click.option("--force", is_flag=True, help="Run even when the folder's files have not changed.")
+def import_(folder: str, config_path: str | None, force: bool) -> None:
+    """Bring a FOLDER of titles and history into the lake; importing it twice adds nothing.
+
+    FOLDER is one of the MovieLens data sets as published (ml-100k, ml-1m, ml-latest-small, ml-20m and later), or titles.* with
+    interactions.* or plays.*, each a .csv, .csv.gz or .parquet file or a folder of such files. Lines that cannot be used go to
+    quarantine, up to the limits in the section [imports]; past them nothing is imported.
+    """
+    configuration.load(config_path)
+    from offline.importing import job
+    from offline.jobs import run_all
+
+    wanted = job(folder)  # a mistake in the folder is told before Spark starts
+    run_all([wanted], _context(config_path, "import"), force=force)
+
+
 @main.command()
 @config_option
 @click.option("--force", is_flag=True, help="Run every job, also those whose inputs have not changed.")
