@@ -173,26 +173,25 @@ class Lake:
 
         For tables with `at_ms`, only files whose times overlap the new rows' are looked at.
         """
-        rows = _conform(frame, table).dropDuplicates(list(table.key)).persist()
-        try:
-            condition = [f"there.{column} = new.{column}" for column in table.key]
-            if "at_ms" in rows.columns:
-                first, last = rows.agg(F.min("at_ms"), F.max("at_ms")).head() or (None, None)
-                if first is None:
-                    return
-                condition.append(f"there.at_ms BETWEEN {first} AND {last}")
-            for column in table.partition_by:
-                values = [row[0] for row in rows.select(column).distinct().collect()]
-                condition.append(f"there.{column} IN ({', '.join(repr(value) for value in values)})")
-            (
-                DeltaTable.forPath(self.spark, self.path(table))
-                .alias("there")
-                .merge(rows.alias("new"), " AND ".join(condition))
-                .whenNotMatchedInsertAll()
-                .execute()
-            )
-        finally:
-            rows.unpersist()
+        rows = _conform(frame, table)
+        condition = [f"there.{column} = new.{column}" for column in table.key]
+        bounds = [F.collect_set(column).alias(column) for column in table.partition_by]
+        if "at_ms" in rows.columns:
+            bounds += [F.min("at_ms").alias("first_ms"), F.max("at_ms").alias("last_ms")]
+        found = rows.agg(F.count(F.lit(1)).alias("rows"), *bounds).collect()[0]
+        if not found["rows"]:
+            return
+        if "at_ms" in rows.columns:
+            condition.append(f"there.at_ms BETWEEN {found['first_ms']} AND {found['last_ms']}")
+        for column in table.partition_by:
+            condition.append(f"there.{column} IN ({', '.join(repr(value) for value in found[column])})")
+        (
+            DeltaTable.forPath(self.spark, self.path(table))
+            .alias("there")
+            .merge(rows.dropDuplicates(list(table.key)).alias("new"), " AND ".join(condition))
+            .whenNotMatchedInsertAll()
+            .execute()
+        )
 
     def overwrite(self, frame: DataFrame, table: Table) -> int:
         """Replace a table's rows in one commit; earlier versions stay readable. Returns the new version."""
