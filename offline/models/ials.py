@@ -16,6 +16,7 @@ from scipy import sparse
 from offline.interactions import Interactions
 from offline.models.contract import Members, Model, Progress, Settings
 from offline.models.least_squares import Penalty, SparseRows, device_of, solve, to_numpy
+from offline.models.parallel import Workers
 from offline.models.topk import Exclude, TopK, top_k
 from shared.errors import InputError, ModelError
 
@@ -82,13 +83,14 @@ class IALS(Model[IALSSettings]):
         random = np.random.default_rng(settings.seed).standard_normal((len(self.title_ids), settings.factors), np.float32)
         titles = torch.from_numpy(random).to(device) * (settings.initial_spread / settings.factors**0.5)
         began = time.perf_counter()
-        for iteration in range(1, settings.iterations + 1):
-            members = solve(by_member, titles, self._penalty)  # (members, factors)
-            titles = solve(by_title, members, self._penalty)  # (titles, factors)
-            if progress is not None:
-                progress(iteration, time.perf_counter() - began)
-        # Once more for the members, so that those of the fit and those folded in later are solved against one thing.
-        self.member_factors = to_numpy(solve(by_member, titles, self._penalty))
+        with Workers(device) as workers:
+            for iteration in range(1, settings.iterations + 1):
+                members = solve(by_member, titles, self._penalty, workers)  # (members, factors)
+                titles = solve(by_title, members, self._penalty, workers)  # (titles, factors)
+                if progress is not None:
+                    progress(iteration, time.perf_counter() - began)
+            # Once more for the members, so that those of the fit and those folded in later are solved against one thing.
+            self.member_factors = to_numpy(solve(by_member, titles, self._penalty, workers))
         self.title_factors = to_numpy(titles)
         if not np.isfinite(self.member_factors).all() or not np.isfinite(self.title_factors).all():
             raise ModelError("ials: the factors are not finite; expected weights of a sane range and a greater regularisation")
@@ -108,7 +110,8 @@ class IALS(Model[IALSSettings]):
         self._require_fitted()
         device = device_of(self.settings.device)
         titles = torch.from_numpy(self.title_factors).to(device)
-        return to_numpy(solve(SparseRows(self._weights(histories), device), titles, self._penalty))
+        with Workers(device) as workers:
+            return to_numpy(solve(SparseRows(self._weights(histories), device), titles, self._penalty, workers))
 
     def recommend(self, members: Members, k: int, exclude: Exclude = None) -> TopK:
         """Rank by the product of vectors, by popularity for members without one; see `Model.recommend`."""
@@ -132,7 +135,7 @@ class IALS(Model[IALSSettings]):
             tile[unknown[rows]] = popularity[columns]
             return tile
 
-        return top_k(score, len(vectors), len(self.title_ids), k, exclude)
+        return top_k(score, len(vectors), len(self.title_ids), k, exclude, device)
 
     @property
     def _penalty(self) -> Penalty:

@@ -19,6 +19,11 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
+from offline.models.parallel import Workers
+
+Block = tuple[npt.NDArray[np.int64], int]
+"""Row numbers of about one length, and the greatest of their lengths."""
+
 BLOCK_FLOATS = 524_288  # gathered factors in one block: 2 MiB, so that they stay in the cache
 PANEL = 16  # columns factorised at once by `_cholesky`
 PADDING_SHARE = 0.15  # rows of one block may differ in length by this share
@@ -47,8 +52,8 @@ class SparseRows:
         totals = np.asarray(matrix.sum(axis=1), np.float32)
         self.total = torch.from_numpy(totals).to(device)  # (rows,) Σw
 
-    def blocks(self, factors: int) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
-        """Yield row numbers of about one length with that greatest length, the longest first; empty rows are left out."""
+    def blocks(self, factors: int) -> Iterator[Block]:
+        """Yield all rows in blocks, the longest first; empty rows are left out."""
         lengths = self.lengths[self.order]
         position, filled = 0, int(np.count_nonzero(lengths))
         while position < filled:
@@ -60,7 +65,7 @@ class SparseRows:
             position = stop
 
 
-def solve(rows: SparseRows, fixed: torch.Tensor, penalty: Penalty) -> torch.Tensor:
+def solve(rows: SparseRows, fixed: torch.Tensor, penalty: Penalty, workers: Workers) -> torch.Tensor:
     """Return the factors of all rows.
 
     Parameters
@@ -80,13 +85,17 @@ def solve(rows: SparseRows, fixed: torch.Tensor, penalty: Penalty) -> torch.Tens
     rotated = fixed @ rotation  # (columns, factors)
     strength = penalty.scale * (rows.total + penalty.unobserved * rows.columns) ** penalty.exponent  # (rows,) λ_u
     solution = torch.zeros(rows.rows, factors, device=fixed.device)
-    for block, longest in rows.blocks(factors):
-        number = torch.from_numpy(block).to(fixed.device)
+
+    def solve_block(block: Block) -> None:
+        numbers, longest = block
+        number = torch.from_numpy(numbers).to(fixed.device)
         scale = torch.rsqrt(spread + strength[number, None])  # (block, factors) D^(-½)
         index, root = _padded(rows, number, longest)  # (block, longest)
-        entries = rotated.index_select(0, index.view(-1)).view(len(block), longest, factors)
+        entries = rotated.index_select(0, index.view(-1)).view(len(numbers), longest, factors)
         entries.mul_(root[:, :, None]).mul_(scale[:, None, :])  # U
         solution[number] = _solve_block(entries, root[:, :, None]).mul_(scale)
+
+    workers.for_each(solve_block, rows.blocks(factors))
     original: torch.Tensor = solution @ rotation.T
     return original
 

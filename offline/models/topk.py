@@ -12,11 +12,13 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
+from offline.models.parallel import Workers
 from shared.errors import InputError
 
 Scorer = Callable[[slice, slice], torch.Tensor]
 """Gives the scores of some members (first slice) for some titles (second): a fresh `(members, titles)` float32 tensor."""
 
+CPU = torch.device("cpu")
 TITLE_TILE = 32_768
 TILE_SCORES = 4_194_304  # 16 MiB of scores a tile
 
@@ -34,13 +36,14 @@ class TopK(NamedTuple):
     scores: npt.NDArray[np.float32]
 
 
-def top_k(score: Scorer, members: int, titles: int, k: int, exclude: Exclude = None) -> TopK:
+def top_k(score: Scorer, members: int, titles: int, k: int, exclude: Exclude = None, device: torch.device = CPU) -> TopK:
     """Rank `titles` titles for `members` members.
 
     Parameters
     ----------
     score : the scorer; its tiles are written to.
     exclude : `(members, titles)` CSR; a stored entry, whatever its value, is left out.
+    device : where the scorer's tiles are.
 
     Raises
     ------
@@ -52,12 +55,16 @@ def top_k(score: Scorer, members: int, titles: int, k: int, exclude: Exclude = N
         raise InputError(f"exclude is {exclude.shape}; expected a row a member and a column a title, {members, titles}")
     best = TopK(np.full((members, k), -1, np.int32), np.full((members, k), -np.inf, np.float32))
     block = max(1, TILE_SCORES // max(1, min(titles, TITLE_TILE)))
-    for rows in _slices(members, block):
+
+    def rank_block(rows: slice) -> None:
         scores, indices = _best_of_rows(score, rows, titles, k, exclude)
         width = indices.shape[1]
         found = np.isfinite(scores)
         best.scores[rows, :width] = np.where(found, scores, -np.inf)
         best.titles[rows, :width] = np.where(found, indices, -1)
+
+    with Workers(device) as workers:
+        workers.for_each(rank_block, _slices(members, block))
     return best
 
 

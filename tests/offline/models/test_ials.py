@@ -6,6 +6,7 @@ import torch
 
 from offline.models import IALS, IALSSettings
 from offline.models.least_squares import PANEL, Penalty, SparseRows, _cholesky, solve
+from offline.models.parallel import Workers
 from shared.errors import InputError
 from tests.builders import interactions_of, random_interactions
 
@@ -43,7 +44,9 @@ def test_solve_equals_the_definition(factors: int, exponent: float) -> None:
     weights = interactions_of(dense).matrix
     fixed = random.standard_normal((80, factors))
     penalty = Penalty(unobserved=0.2, scale=0.05, exponent=exponent)
-    found = solve(SparseRows(weights, torch.device("cpu")), torch.from_numpy(fixed.astype(np.float32)), penalty)
+    device = torch.device("cpu")
+    with Workers(device) as workers:
+        found = solve(SparseRows(weights, device), torch.from_numpy(fixed.astype(np.float32)), penalty, workers)
     np.testing.assert_allclose(found.numpy(), slow_solution(dense, fixed, penalty), rtol=2e-4, atol=2e-5)
     assert not found[7].any()
 
@@ -86,3 +89,17 @@ def test_scale_of_the_weights_does_not_matter() -> None:
 def test_settings_that_cannot_be_are_refused(setting: str) -> None:
     with pytest.raises(InputError, match=f"{setting} is 0"):
         IALSSettings(**{setting: 0})
+
+
+def test_number_of_threads_does_not_change_the_outcome() -> None:
+    world = random_interactions(300, 100)
+    threads = torch.get_num_threads()
+    factors = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        try:
+            factors.append(IALS(IALSSettings(factors=12)).fit(world).title_factors)
+            assert torch.get_num_threads() == count
+        finally:
+            torch.set_num_threads(threads)
+    np.testing.assert_array_equal(factors[0], factors[1])
