@@ -18,9 +18,10 @@ from typing import Literal
 import msgspec
 from pyspark.sql import functions as F
 
+from offline import metrics
 from shared import tables
 from shared.config import Config
-from shared.lake import Lake
+from shared.lake import Lake, usable
 from shared.tables import Table
 
 log = logging.getLogger(__name__)
@@ -79,8 +80,13 @@ def run(job: Job, context: Context, *, force: bool = False) -> Outcome:
 
     Raises
     ------
-    Whatever the job raises, after the failure was recorded.
+    UnavailableError : Spark failed; says why in one line. Whatever else the job raises, after the failure was recorded.
     """
+    with usable(f"{job.name} failed"):
+        return _run(job, context, force)
+
+
+def _run(job: Job, context: Context, force: bool) -> Outcome:
     started_ms, started_s = int(time.time() * 1000), time.monotonic()
     inputs = _versions(context.lake, job.reads)
     mark = fingerprint(job, context.config)
@@ -93,7 +99,7 @@ def run(job: Job, context: Context, *, force: bool = False) -> Outcome:
         try:
             _record(job, context, "failed", started_ms, started_s, inputs, mark, {}, error)
         except Exception:
-            log.exception("the failure of %s could not be recorded", job.name)
+            log.info("the failure of %s could not be recorded", job.name, exc_info=True)
         raise
     return _record(job, context, "done", started_ms, started_s, inputs, mark, details)
 
@@ -156,4 +162,6 @@ def _record(
         "error": "".join(traceback.format_exception(error)) if error else None,
     }
     context.lake.append(context.lake.rows([row], tables.RUNS), tables.RUNS)
+    metrics.write(context.config.jobs.metrics_file, job.name, status, seconds, time.time())
+    log.info("job ended", extra={"job": job.name, "status": status, "seconds": round(seconds, 3), "run_id": context.run_id})
     return Outcome(job.name, status, seconds, details)

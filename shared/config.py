@@ -7,6 +7,7 @@ start of each command and by `Recommender.from_config`.
 import os
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -14,6 +15,12 @@ from shared.errors import ConfigError
 
 SEARCH_PATH = ("marquee.toml", ".marquee/marquee.toml")
 """Where a configuration is looked for when none is named; the second is the one that the local stack writes."""
+
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+LogLevel = Literal["DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF"]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -25,7 +32,7 @@ class RedisConfig(Section, frozen=True):
 
     url: str = "redis://127.0.0.1:6379/0"  # also unix:///path/to/socket?db=0
     namespace: str = "mq"  # first part of every key, so that tenants can share one Redis
-    timeout_s: float = 2.0  # connecting, and each reply
+    timeout_s: Positive = 2.0  # connecting, and each reply
     password: str | None = None
 
 
@@ -33,9 +40,9 @@ class KafkaConfig(Section, frozen=True):
     """The event log. Topics are created by `python -m infra.local` or by the operator, keyed by member_id."""
 
     bootstrap_servers: str = "127.0.0.1:9092"  # comma separated
-    partitions: int = 8  # of each topic when Marquee creates it
-    replication: int = 1
-    timeout_s: float = 10.0
+    partitions: Count = 8  # of each topic when Marquee creates it
+    replication: Count = 1
+    timeout_s: Positive = 10.0
     plays_topic: str = "plays"
     feedback_topic: str = "feedback"
     impressions_topic: str = "impressions"
@@ -53,59 +60,69 @@ class SparkConfig(Section, frozen=True):
 
     master: str = "local[*]"
     driver_memory: str = "4g"
-    shuffle_partitions: int = 8
-    log_level: str = "ERROR"
+    shuffle_partitions: Count = 8
+    log_level: LogLevel | None = (
+        None  # of Spark's own log; None: only what a command cannot tell itself (ERROR under spark-submit)
+    )
     settings: dict[str, str] = {}  # further spark.* settings, as they are
+
+
+class JobsConfig(Section, frozen=True):
+    """The batch jobs."""
+
+    metrics_file: str = ""  # one Prometheus file a job is written beside this name: metrics.prom -> metrics-replay.prom
 
 
 class TrainingConfig(Section, frozen=True):
     """Offline training and candidates."""
 
-    factors: int = 64
-    iterations: int = 10
-    unobserved_pull: float = 20.0  # of all entries together to 0, beside 1 of the observed ones together to 1
-    regularisation: float = 0.005  # scaled by how often a member or title occurs
-    candidates: int = 300  # top-K kept for each member
-    similar: int = 50  # neighbours kept for each title
+    factors: Count = 64
+    iterations: Count = 10
+    unobserved_pull: Positive = 20.0  # of all entries together to 0, beside 1 of the observed ones together to 1
+    regularisation: Annotated[float, msgspec.Meta(ge=0)] = 0.005  # scaled by how often a member or title occurs
+    candidates: Count = 300  # top-K kept for each member
+    similar: Count = 50  # neighbours kept for each title
     seed: int = 7
-    test_share: float = 0.1  # newest share of the plays held out by `evaluate`, split by time
-    trending_half_life_h: float = 72.0
+    test_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = (
+        0.1  # newest share of the plays held out by `evaluate`, split by time
+    )
+    trending_half_life_h: Positive = 72.0
 
 
 class NearlineConfig(Section, frozen=True):
     """The stream worker."""
 
     group: str = "marquee-nearline"
-    batch_events: int = 4000  # most events folded and written in one step
-    session_timeout_s: float = 10.0  # a worker silent for longer loses its partitions
-    stall_timeout_s: float = 30.0  # no progress while there is lag: the worker ends itself
-    metrics_port: int = 0  # 0: no metrics endpoint
-    cached_members: int = 50_000  # states kept in memory
+    batch_events: Count = 4000  # most events folded and written in one step
+    session_timeout_s: Positive = 10.0  # a worker silent for longer loses its partitions
+    stall_timeout_s: Positive = 30.0  # no progress while there is lag: the worker ends itself
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0  # 0: no metrics endpoint
+    cached_members: Annotated[int, msgspec.Meta(ge=0)] = 50_000  # states kept in memory
 
 
 class OnlineConfig(Section, frozen=True):
     """The request library."""
 
     arm: str = "default"  # which snapshot pointer to follow
-    deadline_ms: float = 250.0  # what waiting for Redis may take in all before falling back
-    rows: int = 12
-    row_length: int = 20
+    deadline_ms: Positive = 250.0  # what waiting for Redis may take in all before falling back
+    rows: Count = 12
+    row_length: Count = 20
     log_impressions: bool = True
-    impressions_buffer: int = 10_000  # pages waiting for Kafka; more are dropped and counted
+    impressions_buffer: Count = 10_000  # pages waiting for Kafka; more are dropped and counted
 
 
 class PublishConfig(Section, frozen=True):
     """Snapshots in Redis."""
 
-    keep: int = 2  # versions kept for rollback, the current one included
-    expire_s: int = 3600  # how long a retired version stays readable for requests in flight
+    keep: Count = 2  # versions kept for rollback, the current one included
+    expire_s: Annotated[int, msgspec.Meta(ge=0)] = 3600  # how long a retired version stays readable for requests in flight
 
 
 class ImportConfig(Section, frozen=True):
     """Reading the user's files."""
 
-    bad_lines_limit: int = 1000  # more unreadable lines than this stop the import
-    bad_lines_share: float = 0.01  # … or a greater share of all lines
+    bad_lines_limit: Annotated[int, msgspec.Meta(ge=0)] = 1000  # more unreadable lines than this stop the import
+    bad_lines_share: Share = 0.01  # … or a greater share of all lines
 
 
 class Config(Section, frozen=True):
@@ -115,6 +132,7 @@ class Config(Section, frozen=True):
     kafka: KafkaConfig = KafkaConfig()
     lake: LakeConfig = LakeConfig()
     spark: SparkConfig = SparkConfig()
+    jobs: JobsConfig = JobsConfig()
     training: TrainingConfig = TrainingConfig()
     nearline: NearlineConfig = NearlineConfig()
     online: OnlineConfig = OnlineConfig()
@@ -164,6 +182,8 @@ def _plain(message: str, tree: dict[str, object]) -> str:
     """msgspec's message with its `$.section` path put as a TOML key, and the known keys for an unknown one."""
     what, _, where = message.partition(" - at `$")
     where = where.rstrip("`").lstrip(".")
+    if where and "." not in where and "unknown field" not in what:
+        return f"{where} is expected to be a section, written [{where}]"
     if "unknown field" not in what:
         return f"[{where.partition('.')[0]}] {where.partition('.')[2] or where}: {what[0].lower()}{what[1:]}"
     key = what.split("`")[1]

@@ -9,8 +9,9 @@ import pytest
 
 from infra.local.stack import LocalStack
 from infra.local.topics import create_topics, delete_topics, topic_names
-from shared.config import Config, KafkaConfig, LakeConfig, RedisConfig
+from shared.config import Config, KafkaConfig, LakeConfig, RedisConfig, SparkConfig
 
+QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # tests end before the optimising compiler has paid for itself
 PARTITIONS = 4  # of a test's own topics: enough to share among workers, few enough to create in an instant
 
 
@@ -44,6 +45,7 @@ def config(stack: LocalStack, tmp_path: Path) -> Iterator[Config]:
             dead_letters_topic=f"{name}-dead-letters",
         ),
         lake=LakeConfig(root=str(tmp_path / "lake")),
+        spark=SparkConfig(master="local[2]", shuffle_partitions=2, settings={"spark.driver.extraJavaOptions": QUICK_JVM}),
         nearline=msgspec.structs.replace(stack.config.nearline, group=f"{name}-nearline"),
     )
     create_topics(own.kafka)

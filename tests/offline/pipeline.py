@@ -1,15 +1,19 @@
 """Small inputs for the tests of the offline jobs: plays, a catalogue, records on Kafka."""
 
+import atexit
 import random
+import shutil
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 from kafka import KafkaProducer
 
 from offline.jobs import Context
 from shared import events, tables
-from shared.config import Config
+from shared.config import Config, LakeConfig
 from shared.events import Feedback, Play
 from shared.lake import Lake
 
@@ -76,6 +80,23 @@ def add_titles(lake: Lake) -> None:
 
 def context(config: Config) -> Context:
     """What a job is given, with few candidates and factors."""
+    _copy_empty_lake(config)
     training = msgspec.structs.replace(config.training, factors=8, iterations=4, candidates=10, similar=5)
     config = msgspec.structs.replace(config, training=training)
     return Context(config, Lake.open(config, "tests"), int(time.time() * 1000))
+
+
+_empty_lake: Path | None = None
+
+
+def _copy_empty_lake(config: Config) -> None:
+    """Start from a copy of empty tables: creating all of them takes seconds, and each test has a lake of its own."""
+    global _empty_lake
+    root = Path(config.lake.root)
+    if root.exists():
+        return
+    if _empty_lake is None:
+        _empty_lake = Path(tempfile.mkdtemp(prefix="marquee-tests-")) / "lake"
+        atexit.register(shutil.rmtree, _empty_lake.parent, ignore_errors=True)
+        Lake.open(msgspec.structs.replace(config, lake=LakeConfig(root=str(_empty_lake))), "tests")
+    shutil.copytree(_empty_lake, root)

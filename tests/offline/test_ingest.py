@@ -54,9 +54,7 @@ def test_lands_every_record_once_and_every_event_once(config: Config) -> None:
 def test_a_batch_that_runs_again_after_a_crash_adds_nothing(config: Config) -> None:
     job_context = context(config)
     lake = job_context.lake
-    rows = [
-        (key, value, 0, offset, None) for offset, (key, value) in enumerate([*records(plays(30)), (b"m1", b"broken")])
-    ]
+    rows = [(key, value, 0, offset, None) for offset, (key, value) in enumerate([*records(plays(30)), (b"m1", b"broken")])]
     batch = lake.spark.createDataFrame(rows, "key BINARY, value BINARY, partition INT, offset LONG, timestamp TIMESTAMP")
     for _ in range(2):
         ingest.land_batch(lake, batch, "plays", 1, events.decode_play, tables.PLAYS, batch_id=0)
