@@ -1,0 +1,1 @@
+"""Media: access to films and shots, the feature store, annotations, match cutting. Empty until that work begins."""
