@@ -1,7 +1,8 @@
-"""What every command line of Marquee does alike: errors as one sentence with exit code 2, `--config`, `--verbose`."""
+"""What every command line of Marquee does alike: errors as one sentence with exit code 2, `--config`, `--log-level`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -10,15 +11,30 @@ from shared import logs
 from shared.errors import MarqueeError
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Print a `MarqueeError` as one sentence and exit with 2."""
+    try:
+        yield
+    except MarqueeError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
 class Group(click.Group):
-    """A command group that prints a `MarqueeError` as one sentence and exits with 2."""
+    """A command group whose errors are one sentence and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _told():
             return super().invoke(ctx)
-        except MarqueeError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(2)
+
+
+class Command(click.Command):
+    """A single command whose errors are one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _told():
+            return super().invoke(ctx)
 
 
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,7 +49,7 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--log-level` and `--log-json / --log-text` to a group, and configure logging from them."""
+    """Add `--log-level` to a command or group, and configure logging from it."""
 
     def configure(ctx: click.Context, param: click.Parameter, value: str) -> str:
         logs.configure(value.upper())

@@ -11,10 +11,12 @@ import click
 import msgspec
 
 from infra.demo.steps import Steps
+from infra.local import state
 from infra.local.stack import LocalStack
 from infra.local.worker import NearlineWorker, wait_caught_up
-from shared.cli import Group, log_options
+from shared.cli import Command, log_options
 from shared.config import Config
+from shared.errors import ConflictError
 
 if TYPE_CHECKING:
     from offline.jobs import Context
@@ -23,11 +25,22 @@ HOUR_MS = 3_600_000
 STREAMED_MS = 24 * HOUR_MS
 """The newest part of the simulated plays, which comes through Kafka instead of from a file."""
 WORKER_LIMIT_S = 120.0
+STEP_NAMES = {
+    "import": "import: files to Delta",
+    "ingest": "ingest: Kafka to Delta",
+    "replay": "replay: the log to member states, to Redis",
+    "train-ials": "train-ials: fit iALS",
+    "similar": "similar: neighbours of every title",
+    "popularity": "popularity: overall, lately, by country",
+    "candidates": "candidates: top-K for every member",
+    "evaluate": "evaluate: on a split by time",
+    "publish": "publish: a snapshot to Redis, verified",
+}
 QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Jobs of seconds end before the optimising compiler has paid for itself."""
 
 
-@click.group(cls=Group, invoke_without_command=True)
+@click.command(cls=Command)
 @log_options
 @click.option("--data", type=click.Path(path_type=Path), help="A folder with your own data. Default: a simulated service.")
 @click.option("--members", default=20_000, show_default=True, help="Members of the simulated service.")
@@ -47,6 +60,8 @@ def main(data: Path | None, members: int, titles: int, plays: int, seed: int, ro
     folder = root / name
     # Before anything is started: a folder that cannot be used is told at once.
     import_job = importing.job(str(data)) if data is not None else None
+    if state.is_locked(folder / "stack"):
+        raise ConflictError(f"another demo is running in {folder}; wait for its end, or name another folder with --root")
     shutil.rmtree(folder, ignore_errors=True)
     began_s = time.monotonic()
     with LocalStack(folder) as stack, ThreadPoolExecutor(1) as background:
@@ -125,11 +140,13 @@ def _run_jobs(steps: Steps, context: "Context", import_job: Any) -> None:
     from offline.jobs import run
 
     for job in (import_job, *NIGHTLY):
-        with steps.step(f"{job.name}: {job.summary}"[:44]):
+        with steps.step(STEP_NAMES.get(job.name, job.name)):
             outcome = run(job, context)
-            steps.facts(", ".join(f"{name} {value}" for name, value in outcome.details.items() if "\n" not in value))
+            facts = {name: value for name, value in outcome.details.items() if "\n" not in value}
+            if "report" not in outcome.details:  # it says the same at length
+                steps.facts(", ".join(f"{name} {value}" for name, value in facts.items()))
         if "report" in outcome.details:
-            steps.console.print(outcome.details["report"])
+            steps.print(outcome.details["report"])
 
 
 def _show_live(steps: Steps, context: "Context", folder: Path) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 class Steps:
     """The steps of one run. A step's line of facts is what `facts` was told while it ran."""
 
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     done: list[tuple[str, float, str]] = field(default_factory=list)
     _facts: list[str] = field(default_factory=list)
 
@@ -35,8 +35,12 @@ class Steps:
         self.done.append((name, seconds, facts))
         self.console.print(f"[green]✓[/] {name:<44} [bold]{seconds:6.1f} s[/]  [dim]{facts}[/]")
 
+    def print(self, text: str) -> None:
+        """Print lines as they are, however wide the terminal."""
+        self.console.print(text, markup=False)
+
     def table(self) -> Table:
-        """All steps with their times, and the sum."""
+        """All steps with their times."""
         table = Table(title="What ran", title_justify="left")
         table.add_column("step")
         table.add_column("seconds", justify="right")

@@ -34,7 +34,7 @@ def test_a_play_comes_through_and_unknown_fields_are_left_out() -> None:
         (b"", "not a JSON object"),
         (b"\xff\xfe", "not a JSON object"),
         (b"[1]", "Expected `object`"),
-        (b'{"x":' + b"[" * 30_000, "nested"),
+        (b'{"x":' + b"[" * 30_000, "recursion depth"),
         (encoded(title_id=...), "missing required field `title_id`"),
         (encoded(at_ms="now"), "Expected `int`, got `str`"),
         (encoded(kind="pause"), "Invalid enum value 'pause'"),
