@@ -1,13 +1,16 @@
 """`python -m offline JOB`: the batch jobs, one by one or as a night's run. Also what `spark-submit infra/submit.py` runs."""
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import click
 
 from offline.evaluation.command import Request, evaluate_command
 from shared import config as configuration
+from shared import store, topics
 from shared.cli import Group, config_option, log_options
+from shared.config import Config
 
 
 @click.group(cls=Group)
@@ -30,14 +33,27 @@ _JOBS = {
     "publish": "Put a new snapshot into Redis, verify it, and flip the pointer.",
 }
 
+Server = Literal["redis", "kafka"]
+_NEEDS: dict[str, tuple[Server, ...]] = {"ingest": ("redis", "kafka"), "replay": ("redis",), "publish": ("redis",)}
 
-def _context(config_path: str | None, app: str) -> Any:
-    """Load the configuration first, so that a mistake in it is told before Spark starts."""
+
+def _context(config_path: str | None, app: str, needs: Sequence[Server] = ()) -> Any:
+    """Load the configuration and ask the servers first, so that what is wrong with them is told before Spark starts."""
     config = configuration.load(config_path)
+    for server in needs:
+        _ask(server, config)
     from offline.jobs import Context
     from shared.lake import Lake
 
     return Context(config, Lake.open(config, app), int(time.time() * 1000), say=click.echo)
+
+
+def _ask(server: Server, config: Config) -> None:
+    if server == "kafka":
+        topics.describe(config.kafka, [config.kafka.plays_topic, config.kafka.feedback_topic, config.kafka.impressions_topic])
+        return
+    with store.reachable(config.redis), store.connect(config.redis) as client:
+        client.ping()
 
 
 def _add(name: str, summary: str) -> None:
@@ -45,7 +61,7 @@ def _add(name: str, summary: str) -> None:
     @config_option
     @click.option("--force", is_flag=True, help="Run even when nothing has changed.")
     def command(config_path: str | None, force: bool) -> None:
-        context = _context(config_path, name)
+        context = _context(config_path, name, _NEEDS.get(name, ()))
         from offline.dag import BY_NAME
         from offline.jobs import run_all
 
@@ -83,7 +99,7 @@ def nightly(config_path: str | None, force: bool) -> None:
 
     After a failure, run it again: jobs that succeeded and whose inputs have not changed since are skipped.
     """
-    context = _context(config_path, "nightly")
+    context = _context(config_path, "nightly", _NEEDS["ingest"])
     from offline.dag import NIGHTLY
     from offline.jobs import run_all
 
@@ -106,7 +122,7 @@ main.add_command(evaluate_command(_evaluate_on_lake))
 @click.option("--arm", default=None, help="The arm to roll back. Default: the configured one.")
 def rollback(config_path: str | None, arm: str | None) -> None:
     """Let an arm serve the snapshot that it served before the last publish."""
-    context = _context(config_path, "rollback")
+    context = _context(config_path, "rollback", _NEEDS["publish"])
     from offline.publish import rollback as roll_back
 
     arm = arm or context.config.online.arm
@@ -122,11 +138,12 @@ def runs(config_path: str | None, limit: int) -> None:
     from pyspark.sql import functions as F
 
     from shared import tables
+    from shared.lake import root_cause
 
     for row in context.lake.read(tables.RUNS).orderBy(F.desc("started_at_ms")).limit(limit).collect():
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_at_ms"] / 1000))
         details = ", ".join(f"{name} {value}" for name, value in (row["details"] or {}).items() if "\n" not in value)
-        error = f"  {row['error'].strip().splitlines()[-1]}" if row["error"] else ""
+        error = f"  {root_cause(RuntimeError(row['error']))}" if row["error"] else ""
         click.echo(f"{at}  {row['job']:<12} {row['status']:<8} {row['seconds']:7.1f} s  {details}{error}")
 
 

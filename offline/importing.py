@@ -12,9 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
-from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark import Broadcast
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -25,8 +23,8 @@ from offline.layouts.files import locate
 from offline.replay import IMPORTED
 from shared import tables
 from shared.config import ImportConfig
-from shared.errors import InputError, UnavailableError
-from shared.lake import ArrowFunction, Lake, root_cause
+from shared.errors import InputError
+from shared.lake import ArrowFunction, Lake, usable
 
 log = logging.getLogger(__name__)
 
@@ -46,22 +44,31 @@ def job(folder: str) -> Job:
 
     Raises
     ------
-    InputError : the folder is missing, or its layout is unknown.
+    InputError : the folder is missing, its layout is unknown, a title cannot be used, or the history cannot be from its
+        beginning on: a column is missing, the times are in seconds, there is no line at all.
     """
+    if not folder.strip():
+        raise InputError("the folder to import has an empty name")
     layout = detect(folder if "://" in folder else str(Path(folder).expanduser().absolute()))
+    catalogue = layout.titles()
+    next(layout.history(catalogue), None)
     return Job(
         name="import",
         summary=f"bring {folder} ({layout.name}) into the lake",
         reads=(),
         # The tables of plays and bad lines only grow, by other jobs too: their versions do not say whether this one is done.
         writes=(tables.TITLES,),
-        work=lambda context: work(context, layout),
+        work=lambda context: work(context, layout, catalogue),
         settings=lambda config: _signature(layout),
     )
 
 
-def work(context: Context, layout: Layout) -> dict[str, str]:
+def work(context: Context, layout: Layout, catalogue: pa.Table) -> dict[str, str]:
     """Stage the folder, check the limits, then write titles, plays and bad lines.
+
+    Parameters
+    ----------
+    catalogue : the folder's titles.
 
     Raises
     ------
@@ -69,21 +76,19 @@ def work(context: Context, layout: Layout) -> dict[str, str]:
     UnavailableError : the lake cannot be written.
     """
     lake = context.lake
-    catalogue = layout.titles()
     staging = lake.url(f"staging/import/{_digest(layout.folder)}")
     known = lake.spark.sparkContext.broadcast(catalogue.select(["title_id", "runtime_s"]))
     try:
-        _stage(lake, layout, known, context.config.imports, staging)
-        staged = lake.spark.read.schema(_STAGED).parquet(staging)
-        plays, bad = _check(staged, layout, context.config.imports)
-        before = lake.read(tables.PLAYS).count()
-        if bad:
-            lake.insert_new(_quarantine(staged, context.now_ms), tables.QUARANTINE)
-        _write_titles(lake, catalogue)
-        lake.insert_new(_plays(staged), tables.PLAYS)
-        new = lake.read(tables.PLAYS).count() - before
-    except (PySparkException, Py4JError) as error:
-        raise UnavailableError(f"importing {layout.folder} into the lake at {lake.root} failed: {root_cause(error)}") from error
+        with usable(f"importing {layout.folder} into the lake at {lake.root} failed"):
+            _stage(lake, layout, known, context.config.imports, staging)
+            staged = lake.spark.read.schema(_STAGED).parquet(staging)
+            plays, bad = _check(staged, layout, context.config.imports)
+            before = lake.read(tables.PLAYS).count()
+            if bad:
+                lake.insert_new(_quarantine(staged, context.now_ms), tables.QUARANTINE)
+            _write_titles(lake, catalogue)
+            lake.insert_new(_plays(staged), tables.PLAYS)
+            new = lake.read(tables.PLAYS).count() - before
     finally:
         known.destroy()
         _remove(staging)

@@ -13,9 +13,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +25,13 @@ from xml.sax.saxutils import quoteattr
 from shared.errors import UnavailableError
 from shared.java import find_java
 
+USAGE = """\
+usage: python -m shared.jars spark|kafka
+
+Print the jars that do not come with pyspark, comma-separated, fetched first where they are not in the cache:
+  spark   Delta's and Kafka's connectors:  spark-submit --jars "$(python -m shared.jars spark)" infra/submit.py nightly
+  kafka   the class path of a Kafka broker
+"""
 RESOLVE_LIMIT_S = 600.0
 TRIES = 2  # a dropped connection is common enough; Ivy's own cache keeps what the first try brought
 
@@ -207,3 +215,24 @@ def _locked(path: Path) -> Iterator[None]:
                     raise UnavailableError(f"{path}: another process has held this lock for too long") from None
                 time.sleep(0.2)
         yield
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the jars of one set in one line, as spark-submit's --jars takes them; gives the exit code."""
+    sets = {SPARK.name: SPARK, KAFKA.name: KAFKA}
+    if list(arguments) == ["--help"]:
+        sys.stdout.write(USAGE)
+        return 0
+    if len(arguments) != 1 or arguments[0] not in sets:
+        sys.stderr.write(USAGE)
+        return 2
+    try:
+        sys.stdout.write(",".join(str(jar) for jar in resolve(sets[arguments[0]])) + "\n")
+    except UnavailableError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -10,20 +10,22 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import fsspec
 import pyarrow as pa
 from delta.tables import DeltaTable
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from shared.config import Config, SparkConfig
-from shared.errors import InputError, UnavailableError
+from shared.errors import ConfigError, InputError, UnavailableError
 from shared.jars import spark_jars
 from shared.java import find_java
 from shared.tables import ALL, Table
@@ -47,6 +49,9 @@ _LOCAL_SETTINGS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+_LOGGING = Path(__file__).with_name("log4j2.properties")
+"""How Spark logs in a process of its own: what goes wrong is told by the command, in one sentence."""
 
 
 def is_submitted() -> bool:
@@ -54,14 +59,20 @@ def is_submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
-def session(config: SparkConfig, app: str) -> SparkSession:
+def session(config: SparkConfig, app: str, root: str) -> SparkSession:
     """The Spark session of this process, started when there is none.
+
+    Parameters
+    ----------
+    root : the lake's. Spark makes a folder for its default database there, not wherever the process was started.
 
     Raises
     ------
     UnavailableError : Java or a jar is missing, or Spark does not start.
     """
-    builder: Any = SparkSession.builder.appName(f"marquee {app}")
+    builder: Any = SparkSession.builder.appName(f"marquee {app}").config("spark.sql.warehouse.dir", f"{root}/.warehouse")
+    level = config.log_level or ("ERROR" if is_submitted() else "FATAL")
+    settings = dict(config.settings)
     for name, value in (_DELTA_SETTINGS | _SESSION_SETTINGS).items():
         builder = builder.config(name, value)
     if not is_submitted():
@@ -77,28 +88,57 @@ def session(config: SparkConfig, app: str) -> SparkSession:
         if config.master.startswith("local"):
             for name, value in _LOCAL_SETTINGS.items():
                 builder = builder.config(name, value)
-    for name, value in config.settings.items():
+            options = f"-Dlog4j2.configurationFile={_LOGGING.as_uri()} -Dmarquee.spark.logLevel={level}"
+            settings[_JAVA_OPTIONS] = f"{options} {settings.get(_JAVA_OPTIONS, '')}".rstrip()
+    for name, value in settings.items():
         builder = builder.config(name, value)
     try:
         spark: SparkSession = builder.getOrCreate()
     except Exception as error:  # py4j and pyspark raise several kinds, none of them documented
         raise UnavailableError(f"Spark at {config.master} did not start: {root_cause(error)}") from error
-    spark.sparkContext.setLogLevel(config.log_level)
+    spark.sparkContext.setLogLevel(level)
     return spark
 
 
 def root_cause(error: BaseException) -> str:
     """The one line of a Spark error that says what went wrong: ours if it is one of ours, else the innermost exception's."""
     text = str(error)
-    for pattern in (r"shared\.errors\.\w+: (.+)", r"^(?:Caused by: )?((?:[\w$]+\.)*\w+(?:Error|Exception): .+)"):
+    for pattern in (r"shared\.errors\.\w+: (.+)", r"^(?:: |Caused by: )?(?:[\w$]+\.)*(\w+(?:Error|Exception): .+)"):
         if found := re.findall(pattern, text, re.MULTILINE):
             return str(found[-1]).strip()
     return text.strip().splitlines()[0] if text.strip() else type(error).__name__
 
 
+@contextmanager
+def usable(what: str) -> Iterator[None]:
+    """Turn an error of Spark's into one `UnavailableError`: what failed, and the one line that says why."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise UnavailableError(f"{what}: {root_cause(error)}") from error
+
+
 def absolute_root(root: str) -> str:
-    """The lake's root as a URL that means the same on every node; a plain path is a local folder."""
-    return root.rstrip("/") if "://" in root else f"file://{Path(root).expanduser().resolve()}"
+    """The lake's root as a URL that means the same on every node; a plain path is a local folder.
+
+    Raises
+    ------
+    ConfigError : it is empty, or a URL whose scheme nothing here can read.
+    """
+    if not root.strip():
+        raise ConfigError("[lake] root is empty; a folder or a URL such as s3a://bucket/lake is expected")
+    scheme, colon, rest = root.partition(":")
+    if scheme == "file" and colon:
+        if rest.startswith("//") and not rest.startswith("///"):
+            raise ConfigError(f"[lake] root {root!r} names a host; a folder is written file:///folder")
+        root = f"/{rest.lstrip('/')}" if rest.startswith("/") else rest
+    elif rest.startswith("//"):
+        try:
+            fsspec.get_filesystem_class(scheme)
+        except (ValueError, ImportError) as error:
+            raise ConfigError(f"[lake] root {root!r} is a URL that cannot be read here: {error}") from None
+        return root.rstrip("/")
+    return f"file://{Path(root).expanduser().resolve()}"
 
 
 class Lake:
@@ -111,7 +151,8 @@ class Lake:
     @classmethod
     def open(cls, config: Config, app: str) -> "Lake":
         """Start or reuse Spark, and create the tables that are not there yet."""
-        lake = cls(session(config.spark, app), config.lake.root)
+        root = absolute_root(config.lake.root)  # a mistake in it is told before Spark starts
+        lake = cls(session(config.spark, app, root), root)
         lake.create_tables()
         return lake
 
@@ -136,8 +177,14 @@ class Lake:
                 raise UnavailableError(f"the lake at {self.root} cannot be used: {root_cause(error)}") from error
 
     def version(self, table: Table) -> int:
-        """The newest version of a table; 0 is the empty one that `create_tables` made."""
-        return int(DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").collect()[0][0])
+        """The newest version of a table; 0 is the empty one that `create_tables` made.
+
+        Each commit is one numbered file of the table's log (Delta's protocol, "Delta log entries"), so that a listing tells,
+        where asking Spark takes a job.
+        """
+        filesystem, path = fsspec.core.url_to_fs(self.path(table).replace("s3a://", "s3://", 1))
+        names = (entry.rpartition("/")[2] for entry in filesystem.ls(f"{path}/_delta_log", detail=False))
+        return max(int(name.removesuffix(".json")) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """A table, or an earlier version of it (time travel).

@@ -61,13 +61,19 @@ def connect(config: RedisConfig) -> redis.Redis:
 
 @contextmanager
 def reachable(config: RedisConfig) -> Iterator[None]:
-    """Turn Redis' errors of connection and time into one `UnavailableError` that names the address."""
+    """Turn Redis' errors of connection, time, full memory and full disk into one `UnavailableError` that names the address."""
     try:
         yield
     except redis.exceptions.AuthenticationError as error:
         raise UnavailableError(f"Redis at {config.url} refused the password ({error}); set MARQUEE_REDIS_PASSWORD") from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise UnavailableError(f"Redis at {config.url} did not answer within {config.timeout_s:g} s: {error}") from error
+    except redis.exceptions.ResponseError as error:
+        if not isinstance(error, redis.exceptions.OutOfMemoryError | redis.exceptions.ReadOnlyError) and "MISCONF" not in str(
+            error
+        ):
+            raise
+        raise UnavailableError(f"Redis at {config.url} refuses to write: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

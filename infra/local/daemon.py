@@ -10,6 +10,7 @@ from pathlib import Path
 from infra.local import state
 from infra.local.process import end_process, tail, wait_until
 from infra.local.redis_server import check_redis
+from infra.local.stack import check_room
 from infra.local.state import StackState
 from infra.local.topics import check_kafka
 from shared import config as configuration
@@ -128,6 +129,7 @@ def log_files(root: Path) -> dict[str, Path]:
 
 
 def _launch(root: Path, kafka_port: int | None, redis_port: int | None, partitions: int) -> None:
+    check_room(root)  # a supervisor on a full disk has no place to say so
     log_path = log_files(root)["supervisor"]
     try:
         log_path.parent.mkdir(parents=True, exist_ok=True)

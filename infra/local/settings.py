@@ -30,11 +30,11 @@ def write_settings(path: Path, stack: Config) -> None:
         kafka=replace(present.kafka, bootstrap_servers=stack.kafka.bootstrap_servers, partitions=stack.kafka.partitions),
         lake=replace(present.lake, root=stack.lake.root),
     )
-    write_atomically(path, (HEADER + _toml(merged)).encode(), mode=0o600 if password else 0o644)
+    write_atomically(path, (HEADER + to_toml(merged)).encode(), mode=0o600 if password else 0o644)
 
 
-def _toml(config: Config) -> str:
-    """The values that differ from the defaults, and always the addresses."""
+def to_toml(config: Config) -> str:
+    """A configuration as marquee.toml has it: the values that differ from the defaults, and always the addresses."""
     always = {"redis.url", "kafka.bootstrap_servers", "kafka.partitions", "lake.root"}
     lines: list[str] = []
     for section, fields in msgspec.to_builtins(config).items():

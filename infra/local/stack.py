@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,8 +14,11 @@ from infra.local.redis_server import RedisServer
 from infra.local.settings import write_settings
 from infra.local.state import ProcessMark, ServerState, StackState
 from infra.local.topics import create_topics
+from shared import config as configuration
 from shared.config import Config, KafkaConfig, LakeConfig, RedisConfig
 from shared.errors import ConflictError, MarqueeError, UnavailableError
+
+DISK_MB = 100
 
 
 class LocalStack:
@@ -77,12 +81,20 @@ class LocalStack:
         Raises
         ------
         ConflictError : another process runs the stack in this folder.
-        UnavailableError : a configured port is in use, or a server does not come up; nothing is left running.
+        ConfigError : the folder's marquee.toml cannot be read.
+        UnavailableError : the disk is full, a configured port is in use, or a server does not come up; nothing is left running.
         """
-        if not self._held.enter_context(state.lock(self.folder)):
+        check_room(self.root)
+        try:
+            is_ours = self._held.enter_context(state.lock(self.folder))
+        except OSError as error:
+            raise UnavailableError(f"{self.folder}: cannot be written ({error})") from None
+        if not is_ours:
             self._held.close()
             raise ConflictError(f"the stack in {self.root} is already run by {_owner(state.read(self.folder))}")
         try:
+            if (self.root / "marquee.toml").exists():
+                configuration.load(self.root / "marquee.toml")  # in the end it is completed; tell now that it cannot be
             self._choose_places()
             self._write("starting")
             for server in (self.kafka, self.redis):
@@ -171,6 +183,14 @@ class LocalStack:
                 redis=describe(self._redis),
             ),
         )
+
+
+def check_room(root: Path) -> None:
+    """Raise `UnavailableError` when the disk below `root` (which need not be there yet) is too full for a stack."""
+    place = next(folder for folder in (root, *root.parents) if folder.exists())
+    free_mb = shutil.disk_usage(place).free / 1e6
+    if free_mb < DISK_MB:
+        raise UnavailableError(f"{root} has {free_mb:.1f} MB of free disk; a Kafka and a Redis need at least {DISK_MB} MB")
 
 
 def _owner(present: StackState | None) -> str:

@@ -18,7 +18,7 @@ python=$PWD/.venv/bin/python
 exec 9>"${TMPDIR:-/tmp}/marquee-nightly.lock"
 flock --nonblock 9 || { echo "the previous nightly run is still going; this one is skipped" >&2; exit 0; }
 
-jars=$("$python" -c "from shared import jars; print(','.join(map(str, jars.spark_jars())))")
+jars=$("$python" -m shared.jars spark)
 
 exec timeout --signal=TERM --kill-after=2m "${LIMIT:-6h}" \
     .venv/bin/spark-submit \

@@ -56,8 +56,16 @@ class Chunk:
 
 
 def locate(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system of a path or URL, and the path in it."""
-    filesystem, inner = fsspec.core.url_to_fs(path.replace("s3a://", "s3://", 1))
+    """The file system of a path or URL, and the path in it.
+
+    Raises
+    ------
+    InputError : nothing here reads such URLs.
+    """
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(path.replace("s3a://", "s3://", 1))
+    except (ValueError, ImportError) as error:
+        raise InputError(f"{path}: cannot be read here: {error}") from None
     return filesystem, inner
 
 

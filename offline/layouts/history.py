@@ -109,7 +109,8 @@ def read(file: str, layout: HistoryFormat, known: KnownTitles) -> Iterator[Histo
         events = _plays(rows, known) if layout.events else _finished_plays(rows, known)
         if first and rows.all_in_seconds:
             example = rows.reasons[0]
-            raise InputError(f"{file} line {chunk.lines[0]}: {example}; so it is on each of the first {len(rows.ok)} lines")
+            others = f"; so it is on each of the first {len(rows.ok)} lines" if len(rows.ok) > 1 else ""
+            raise InputError(f"{file} line {chunk.lines[0]}: {example}{others}")
         first = first and not len(rows.ok)
         if not rows.ok.all():
             events = events.filter(pa.array(rows.ok))

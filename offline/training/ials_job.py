@@ -13,6 +13,7 @@ from offline.models import IALS, IALSSettings
 from offline.training import model_store
 from shared import tables
 from shared.config import TrainingConfig
+from shared.errors import InputError
 from shared.lake import ArrowFunction
 
 _RESULT = "members LONG, titles LONG, entries LONG, seconds DOUBLE"
@@ -31,9 +32,17 @@ def settings(config: TrainingConfig) -> IALSSettings:
 
 
 def work(context: Context) -> dict[str, str]:
-    """Write the interactions table, fit on exactly that version, and register the model."""
+    """Write the interactions table, fit on exactly that version, and register the model.
+
+    Raises
+    ------
+    InputError : there are no plays.
+    """
     lake = context.lake
-    version = lake.overwrite(labels.interactions(lake.read(tables.PLAYS)), tables.INTERACTIONS)
+    plays = lake.read(tables.PLAYS)
+    if plays.isEmpty():
+        raise InputError(f"the lake at {lake.root} holds no plays to train on; run import or ingest first")
+    version = lake.overwrite(labels.interactions(plays), tables.INTERACTIONS)
     chosen = settings(context.config.training)
     folder = f"models/ials/{context.run_id}-{version}"
     rows = lake.read(tables.INTERACTIONS, version).repartition(1)

@@ -98,8 +98,6 @@ def test_plays_titles_and_bad_lines_arrive_once(context: Context, tmp_path: Path
             r"6 of 8 lines cannot be used, at most 5 .*line 4: title_id 't3' is not in",
         ),
         ([f"m1,t1,{AT_MS},1", "x", "y"], r"2 of 3 lines cannot be used, at most 50.00% .*line 3: has 1 values"),
-        (["m1,t1,1700000000,1"], "interactions.csv line 2: at_ms 1700000000 looks like seconds"),
-        ([], "the data set is empty: no line in interactions.csv"),
     ],
 )
 def test_an_import_that_is_refused_leaves_nothing(context: Context, tmp_path: Path, lines: list[str], message: str) -> None:
@@ -109,6 +107,21 @@ def test_an_import_that_is_refused_leaves_nothing(context: Context, tmp_path: Pa
         bring(context, folder)
     assert versions(context) == before
     assert [row["status"] for row in context.lake.read(tables.RUNS).collect()] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "titles", "message"),
+    [
+        (["m1,t1,1700000000,1"], "t1,One,,,\n", "interactions.csv line 2: at_ms 1700000000 looks like seconds"),
+        ([], "t1,One,,,\n", "the data set is empty: no line in interactions.csv"),
+        ([f"m1,t1,{AT_MS},1"], "t1,One,,,\nt1,Two,,,\n", "titles.csv line 3: title_id 't1' is already on line 2"),
+    ],
+)
+def test_what_the_beginning_tells_is_told_before_the_job_exists(
+    tmp_path: Path, lines: list[str], titles: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        importing.job(str(own_files(tmp_path / "in", lines, titles)))
 
 
 def test_one_bad_file_of_several_refuses_them_all(context: Context, tmp_path: Path) -> None:
