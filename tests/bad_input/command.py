@@ -7,10 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conftest import QUICK_JVM
+
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 250
 INCUBATOR = "WARNING: Using incubator modules: jdk.incubator.vector\n"
 """What the JVM itself says when Spark starts; nothing switches it off."""
+
+QUICK_SPARK = f"""
+[spark]
+master = "local[2]"
+shuffle_partitions = 2
+settings = {{ "spark.driver.extraJavaOptions" = "{QUICK_JVM}" }}
+"""
 
 
 @dataclass(frozen=True)
