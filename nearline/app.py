@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -31,6 +32,7 @@ def build(
     readiness: Readiness,
     failed: Failed,
     instance: str | None,
+    scratch: Path,
 ) -> faust.App:
     """The app of one worker process.
 
@@ -38,12 +40,15 @@ def build(
     ----------
     failed : told of an error that the worker cannot go on from; ends the process.
     instance : see `PlaysReader`.
+    scratch : where Faust makes the folders of the tables that this app has none of; by itself it takes the working folder,
+        which a deployment keeps read-only.
     """
     session_s = config.nearline.session_timeout_s
     app = faust.App(
         config.nearline.group,
         broker=[f"kafka://{address}" for address in config.kafka.bootstrap_servers.split(",")],
         store="memory://",
+        datadir=scratch,
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,

@@ -5,7 +5,9 @@ import gc
 import logging
 import os
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import click
 import faust
@@ -62,7 +64,8 @@ class Worker:
         progress = Progress()
         flusher = Flusher(writer, watermarks, progress, 0.75 * config.nearline.stall_timeout_s)
         readiness = Readiness([plays.topic, feedback.topic], click.echo)
-        app = apps.build(config, plays, feedback, flusher, progress, readiness, self._fail, self._instance)
+        scratch = tempfile.TemporaryDirectory(prefix="marquee-nearline-")
+        app = apps.build(config, plays, feedback, flusher, progress, readiness, self._fail, self._instance, Path(scratch.name))
         self._faust = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, loglevel="WARNING")
         self._faust.spinner = None  # it writes escape sequences to standard output
         if not log.isEnabledFor(logging.DEBUG):
@@ -83,6 +86,7 @@ class Worker:
             flusher.close()
             dead_letters.close()
             client.close()
+            scratch.cleanup()
         if self._failure is not None:
             click.echo(f"error: the worker ended: {self._failure or type(self._failure).__name__}", err=True)
             return FAILED_EXIT_CODE

@@ -85,8 +85,11 @@ def test_a_signal_ends_it_with_zero(tmp_path: Path, config: Config, number: sign
     port = ports.free_port()
     more = f'feedback_topic = "{config.kafka.feedback_topic}"\n[nearline]\ngroup = "g{port}"\nmetrics_port = {port}\n'
     path = settings(tmp_path, config.redis.url, config.kafka.bootstrap_servers, config.kafka.plays_topic, more)
+    folder = tmp_path / "working folder"
+    folder.mkdir()
     child = subprocess.Popen(
         [sys.executable, "-m", "nearline", "worker", "--config", str(path)],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -100,6 +103,7 @@ def test_a_signal_ends_it_with_zero(tmp_path: Path, config: Config, number: sign
         out, err = child.communicate(timeout=LIMIT_S)
         assert (child.returncode, out) == (0, "")
         assert not [line for line in err.splitlines() if line.startswith("error:")]
+        assert not list(folder.iterdir())  # a deployment keeps it read-only
     finally:
         child.kill()
         child.communicate(timeout=10)
