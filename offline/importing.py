@@ -99,7 +99,10 @@ def _stage(lake: Lake, layout: Layout, known: "Broadcast[pa.Table]", limits: Imp
     """Read every file in a task of its own, next to where its rows are written."""
     files = len(layout.history_files)
     numbers = lake.spark.range(0, files, 1, files)
-    numbers.mapInArrow(_reader(layout, known, limits), _STAGED).write.mode("overwrite").parquet(staging)
+    rows = numbers.mapInArrow(_reader(layout, known, limits), _STAGED)
+    # A folder with one large file is read by one task; what follows need not stay there.
+    spread = rows.repartition(max(files, lake.spark.sparkContext.defaultParallelism))
+    spread.write.mode("overwrite").parquet(staging)
 
 
 def _reader(layout: Layout, known: "Broadcast[pa.Table]", limits: ImportConfig) -> ArrowFunction:

@@ -28,12 +28,9 @@ def ranking(lake: Lake, half_life_h: float) -> DataFrame:
     A title's score is the number of members who played it; in `trending` a member counts 2 ** (-age / half life), the
     age taken from the newest play of all. Equal scores are settled by the later release, then by title_id.
     """
-    plays = lake.read(tables.PLAYS)
+    latest = lake.read(tables.INTERACTIONS)
     titles = lake.read(tables.TITLES).select("title_id", "released_ms")
-    latest = plays.groupBy("member_id", "title_id").agg(
-        F.max("at_ms").alias("at_ms"), F.max_by("country", F.struct("at_ms", "event_id")).alias("country")
-    )
-    newest = F.broadcast(plays.agg(F.max("at_ms").alias("newest_ms")))
+    newest = F.broadcast(latest.agg(F.max("at_ms").alias("newest_ms")))
     age_h = (F.col("newest_ms") - F.col("at_ms")) / 3_600_000
     decayed = latest.crossJoin(newest).select("title_id", F.pow(F.lit(2.0), -age_h / half_life_h).alias("score"))
     by_country = latest.where(F.col("country") != UNKNOWN_COUNTRY).select(
@@ -60,7 +57,7 @@ def ranking(lake: Lake, half_life_h: float) -> DataFrame:
 JOB = Job(
     name="popularity",
     summary="rank the catalogue by plays, overall, lately and by country",
-    reads=(tables.PLAYS, tables.TITLES),
+    reads=(tables.INTERACTIONS, tables.TITLES),
     writes=(tables.POPULARITY,),
     work=work,
     settings=lambda config: config.training.trending_half_life_h,
