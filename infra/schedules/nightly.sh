@@ -20,8 +20,12 @@ flock --nonblock 9 || { echo "the previous nightly run is still going; this one 
 
 jars=$("$python" -m shared.jars spark)
 
+# spark-submit would look for its Spark with the python3 of the PATH, which need not be this one.
+SPARK_HOME=$("$python" -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
+export SPARK_HOME
+
 exec timeout --signal=TERM --kill-after=2m "${LIMIT:-6h}" \
-    .venv/bin/spark-submit \
+    "$SPARK_HOME/bin/spark-submit" \
     --master "$SPARK_MASTER" \
     --deploy-mode client \
     --name marquee-nightly \

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -57,34 +57,52 @@ def write_folder(folder: Path) -> Path:
 
 def submit(cluster: SparkCluster, folder: Path, *arguments: str) -> str:
     """spark-submit a job from a folder of the driver's own, and wait for its end; what it printed."""
-    settings = {
-        "spark.pyspark.python": sys.executable,
+    command = [
+        *(str(spark_home() / "bin" / "spark-submit"), "--master", cluster.master_url, "--conf", "spark.driver.host=127.0.0.1"),
+        *("--conf", f"spark.pyspark.python={sys.executable}", "--jars", ",".join(str(jar) for jar in spark_jars())),
+        *(str(ROOT / "infra" / "submit.py"), *arguments),
+    ]
+    return driver(folder, command)
+
+
+def nightly(cluster: SparkCluster, folder: Path, settings: Path) -> str:
+    """Submit the nightly run as cron, systemd and Kubernetes do; what it printed."""
+    words = {"SPARK_MASTER": cluster.master_url, "MARQUEE_CONFIG": str(settings), "DRIVER_HOST": "127.0.0.1"}
+    return driver(folder, [str(ROOT / "infra" / "schedules" / "nightly.sh")], words)
+
+
+def driver(folder: Path, command: Sequence[str], words: Mapping[str, str] | None = None) -> str:
+    """Run a driver that has a disk of its own at `folder`, starts there, and takes Spark's defaults from there."""
+    defaults = {
         "spark.cores.max": "2",
         "spark.executor.cores": "1",
         "spark.executor.memory": "600m",
         "spark.executor.extraJavaOptions": JVM,
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",  # both workers take part
         "spark.sql.shuffle.partitions": "2",
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": f"{JVM} -Djava.io.tmpdir={folder}",
+        "spark.driver.extraJavaOptions": f"{JVM} -Djava.io.tmpdir={folder / 'disk'}",
+        "spark.ui.enabled": "false",
     }
-    folder.mkdir(exist_ok=True)
-    command = [
-        *(*private_disk(folder), str(spark_home() / "bin" / "spark-submit"), "--master", cluster.master_url),
-        *("--jars", ",".join(str(jar) for jar in spark_jars())),
-        *(word for key, value in settings.items() for word in ("--conf", f"{key}={value}")),
-        *(str(ROOT / "infra" / "submit.py"), *arguments),
-    ]
+    (folder / "conf").mkdir(parents=True, exist_ok=True)
+    (folder / "conf" / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in defaults.items()))
     environment = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         "JAVA_HOME": str(find_java().parent.parent),
+        "SPARK_CONF_DIR": str(folder / "conf"),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "TMPDIR": str(folder),
+        "TMPDIR": str(folder / "disk"),
+        **(words or {}),
     }
+    (folder / "disk").mkdir(exist_ok=True)
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*private_disk(folder / "disk"), *command],
+        cwd=folder / "disk",
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as job:
         try:
             said, told = job.communicate(timeout=SUBMIT_LIMIT_S)
@@ -113,16 +131,14 @@ def test_import_and_nightly_on_a_cluster(config: Config, cluster: SparkCluster, 
     data = write_folder(tmp_path / "history")
     training = msgspec.structs.replace(config.training, factors=8, iterations=3, candidates=10, similar=5)
     config = msgspec.structs.replace(config, training=training)
-    (tmp_path / "own.toml").write_text(to_toml(config))
+    settings = tmp_path / "own.toml"
+    settings.write_text(to_toml(config))
     streamed = plays(STREAMED, seed=2)
     produce(config, config.kafka.plays_topic, [*records(streamed), (b"m1", b"{}")])
 
-    def job(*arguments: str) -> str:
-        return submit(cluster, tmp_path / "driver", *arguments, "--config", str(tmp_path / "own.toml"))
-
-    said = job("import", str(data))
+    said = submit(cluster, tmp_path / "driver", "import", str(data), "--config", str(settings))
     assert f"titles {TITLES}, plays {IMPORTED}, new plays {IMPORTED}, bad lines 0" in said
-    said = job("nightly")
+    said = nightly(cluster, tmp_path / "driver", settings)
     assert statuses(said) == {each.name: "done" for each in NIGHTLY}
     assert f"records {STREAMED + 1}" in said
     assert {path.parents[1].name for path in cluster.folder.glob("worker-*/app-*/*")} == {"worker-1", "worker-2"}
