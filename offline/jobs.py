@@ -5,19 +5,22 @@ matter to it and the code with its last success: if nothing changed and its outp
 Every run, skipped and failed ones too, leaves a row in `ops/runs`.
 """
 
+import functools
 import hashlib
-import inspect
 import logging
 import time
 import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 from pyspark.sql import functions as F
 
+import offline
+import shared
 from offline import metrics
 from shared import tables
 from shared.config import Config
@@ -69,10 +72,19 @@ class Outcome:
 
 def fingerprint(job: Job, config: Config) -> str:
     """A hash of the settings and the code that the job's result depends on."""
-    module = inspect.getmodule(job.work)
-    source = inspect.getsource(module) if module else ""
     settings = msgspec.json.encode(job.settings(config), order="sorted")
-    return hashlib.blake2b(settings + source.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(f"{job.name} {_code()} ".encode() + settings, digest_size=8).hexdigest()
+
+
+@functools.cache
+def _code() -> str:
+    """A hash of all code that a job may call: the packages `offline` and `shared`."""
+    digest = hashlib.blake2b(digest_size=8)
+    for package in (offline, shared):
+        for folder in package.__path__:
+            for file in sorted(Path(folder).rglob("*.py")):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def run(job: Job, context: Context, *, force: bool = False) -> Outcome:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import redis
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -183,16 +184,23 @@ class Publisher:
 
 
 def _similar(lake: Lake, version: int, index: dict[str, int]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    rows = lake.read(tables.SIMILAR, version).collect()
-    width = max((len(row["similar"]) for row in rows), default=0)
+    """Neighbours as indices, -1 where a title has fewer; worked on as columns, since they are many."""
+    rows = lake.read(tables.SIMILAR, version).toArrow().combine_chunks()
+    names = pa.array(index, pa.string())  # a dict gives its keys in their order, which is that of the indices
+    owners = pc.index_in(rows["title_id"], names)
+    lengths = np.asarray(pc.list_value_length(rows["similar"]))
+    width = int(lengths.max(initial=0))
+    owner = np.repeat(np.asarray(owners.fill_null(-1)), lengths)  # (pairs,)
+    neighbour = np.asarray(pc.index_in(pc.list_flatten(rows["similar"]), names).fill_null(-1))  # (pairs,)
+    score = np.asarray(pc.list_flatten(rows["scores"]))  # (pairs,)
+    known = (owner >= 0) & (neighbour >= 0)
+    owner, neighbour, score = owner[known], neighbour[known], score[known]
+    order = np.argsort(owner, kind="stable")  # a title's pairs stay best first
+    owner, neighbour, score = owner[order], neighbour[order], score[order]
+    place = np.arange(len(owner)) - np.searchsorted(owner, owner)  # within the title
     titles = np.full((len(index), width), -1, np.int32)
     scores = np.zeros((len(index), width), np.float32)
-    for row in rows:
-        if (place := index.get(row["title_id"])) is None:
-            continue
-        pairs = [(index[name], score) for name, score in zip(row["similar"], row["scores"], strict=True) if name in index]
-        titles[place, : len(pairs)] = [number for number, _ in pairs]
-        scores[place, : len(pairs)] = [score for _, score in pairs]
+    titles[owner, place], scores[owner, place] = neighbour, score
     yield "similar_titles", titles
     yield "similar_scores", scores
 

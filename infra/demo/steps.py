@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 
@@ -22,7 +23,9 @@ class Steps:
         """Time what runs inside, show that it runs, and print how long it took."""
         self._facts = []
         began_s = time.monotonic()
-        with self.console.status(f"{name} …"):
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            progress.add_task(f"{name} …", total=None)
             yield
         self.record(name, time.monotonic() - began_s, "; ".join(self._facts))
 
