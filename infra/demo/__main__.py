@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from infra.demo.steps import Steps
+from infra.demo.world import World, check_sizes
 from infra.local import state
 from infra.local.stack import LocalStack
 from infra.local.worker import NearlineWorker, wait_caught_up
@@ -58,8 +59,9 @@ def main(data: Path | None, members: int, titles: int, plays: int, seed: int, ro
     steps = Steps()
     name = "world" if data is None else data.resolve().name
     folder = root / name
-    # Before anything is started: a folder that cannot be used is told at once.
+    # Before anything is started: what cannot be used is told at once.
     import_job = importing.job(str(data)) if data is not None else None
+    check_sizes(members, titles, plays)
     if state.is_locked(folder / "stack"):
         raise ConflictError(f"another demo is running in {folder}; wait for its end, or name another folder with --root")
     shutil.rmtree(folder, ignore_errors=True)
@@ -107,8 +109,6 @@ def _open_lake(config: Config) -> "Context":
 
 def _simulate(steps: Steps, config: Config, folder: Path, members: int, titles: int, plays: int, seed: int) -> None:
     """Write the older plays as files, send the newest through Kafka."""
-    from infra.demo.world import World
-
     with steps.step("simulate a streaming service"):
         end_ms = int(time.time() * 1000) // HOUR_MS * HOUR_MS
         world = World.generate(members=members, titles=titles, plays=plays, end_ms=end_ms, seed=seed)

@@ -39,6 +39,14 @@ _ROWS_A_SLICE = 100_000
 _SMALLEST_CATALOGUE, _LARGEST_CATALOGUE = 100, 32_000
 
 
+def check_sizes(members: int, titles: int, plays: int, days: int = 60) -> None:
+    """Raise `InputError` for a size that the simulation cannot do."""
+    if not _SMALLEST_CATALOGUE <= titles <= _LARGEST_CATALOGUE:
+        raise InputError(f"the simulated world has {titles} titles; {_SMALLEST_CATALOGUE} to {_LARGEST_CATALOGUE} are due")
+    if min(members, plays, days) < 1:
+        raise InputError(f"the simulated world has {members} members, {plays} plays and {days} days; at least 1 each is due")
+
+
 @dataclass(frozen=True)
 class Plays:
     """All plays by the time of their end, each array (plays,)."""
@@ -129,10 +137,7 @@ class World:
         ------
         InputError : a size that the simulation cannot do.
         """
-        if not _SMALLEST_CATALOGUE <= titles <= _LARGEST_CATALOGUE:
-            raise InputError(f"the simulated world has {titles} titles; {_SMALLEST_CATALOGUE} to {_LARGEST_CATALOGUE} are due")
-        if min(members, plays, days) < 1:
-            raise InputError(f"the simulated world has {members} members, {plays} plays and {days} days; at least 1 each is due")
+        check_sizes(members, titles, plays, days)
         seeds = np.random.SeedSequence(seed).spawn(5)
         of_genres, of_titles, of_members, of_sessions, of_plays = (np.random.default_rng(part) for part in seeds)
         start_ms = end_ms - days * DAY_MS

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from infra.local import state
 from offline.__main__ import main
 from tests.bad_input.command import Ended, files, run
 
@@ -92,6 +93,23 @@ def test_both_commands_in_processes_of_their_own(tmp_path: Path, history: Callab
     ended = run(tmp_path, *words, "history")
     assert (ended.out, ended.sentence) == ("", CASES["a duplicate title"][1].format(folder=folder))
     assert files(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_a_simulated_world_that_cannot_be(tmp_path: Path) -> None:
+    sentence = run(tmp_path, "infra.demo", "--titles", "5").sentence
+    assert sentence == "the simulated world has 5 titles; 100 to 32000 are due"
+    assert files(tmp_path) == set()
+
+
+@pytest.mark.slow
+def test_a_demo_where_another_is_running_leaves_it_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "demo" / "world" / "stack" / "kept"
+    with state.lock(kept.parent):
+        kept.touch()
+        sentence = run(tmp_path, "infra.demo", "--root", "demo").sentence
+    assert sentence == "another demo is running in demo/world; wait for its end, or name another folder with --root"
+    assert kept.exists()
 
 
 @pytest.mark.parametrize(
