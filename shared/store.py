@@ -6,6 +6,7 @@ and two writers of one member cannot lose each other's work.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ INSTALLED = "#installed"
 """In a fence, in the place of a topic (no topic may be called so): how often an install changed the state while no topic
 moved on, as imported history does. Every change moves the fence, or a writer that holds the state would not see it."""
 
+_REFUSAL = re.compile(r"\b(OOM|MISCONF|READONLY) .*")
+
 
 def connect(config: RedisConfig) -> redis.Redis:
     """A client with the configured time limit on connecting and on every reply. Nothing is sent yet.
@@ -69,11 +72,10 @@ def reachable(config: RedisConfig) -> Iterator[None]:
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise UnavailableError(f"Redis at {config.url} did not answer within {config.timeout_s:g} s: {error}") from error
     except redis.exceptions.ResponseError as error:
-        if not isinstance(error, redis.exceptions.OutOfMemoryError | redis.exceptions.ReadOnlyError) and "MISCONF" not in str(
-            error
-        ):
+        refusal = _REFUSAL.search(str(error))  # inside a script it has no exception of its own
+        if refusal is None:
             raise
-        raise UnavailableError(f"Redis at {config.url} refuses to write: {error}") from error
+        raise UnavailableError(f"Redis at {config.url} refuses to write: {refusal[0]}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ import pytest
 from infra.local.ports import free_port
 from infra.local.redis_server import RedisServer
 from online.answers import Page
-from shared import store
+from shared import state, store
 from shared.config import RedisConfig
+from shared.errors import UnavailableError
 from tests.bad_input.command import files, run
 from tests.online.snapshot_builder import build_snapshot, write_snapshot
 
@@ -81,6 +82,17 @@ def test_a_page_without_redis_is_answered_and_says_why(tmp_path: Path, silent_po
         ended = run(tmp_path, "online", "--log-level", "error", "page", "m1")
         assert (ended.code, ended.err) == (0, "")
         assert ended.out.startswith("Page for m1 ") and told in ended.out
+
+
+def test_redis_without_memory_refuses_in_one_sentence(redis_server: RedisServer) -> None:
+    config = RedisConfig(url=redis_server.url)
+    with store.connect(config) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(UnavailableError, match=f"^Redis at {config.url} refuses to write: OOM "), store.reachable(config):
+                store.StateStore(client, "mq").install([("m1", state.encode(state.EMPTY), b"")])
+        finally:
+            client.config_set("maxmemory", 0)
 
 
 def test_a_member_nobody_has_heard_of_gets_a_good_page(tmp_path: Path, redis_server: RedisServer) -> None:
