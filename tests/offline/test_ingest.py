@@ -1,5 +1,6 @@
 """Ingest on real Kafka and Delta: each record once, duplicates of an event once, the unreadable kept with its reason."""
 
+import msgspec
 import pytest
 from pyspark.sql import functions as F
 
@@ -9,7 +10,7 @@ from offline.jobs import run
 from shared import events, tables
 from shared.config import Config
 from shared.errors import UnavailableError
-from shared.events import Feedback
+from shared.events import Cell, Feedback, Impression
 from tests.offline.pipeline import START_MS, context, plays, produce, records
 
 pytestmark = pytest.mark.slow
@@ -21,12 +22,20 @@ def test_lands_every_record_once_and_every_event_once(config: Config) -> None:
     thumb = Feedback(schema=1, event_id="f1", member_id="m1", title_id="t01", kind="thumbs_up", at_ms=START_MS)
     produce(config, config.kafka.plays_topic, [*records(made), *records(made[:50]), *bad])
     produce(config, config.kafka.feedback_topic, records([thumb]))
+    cell = Cell(row="top-picks", row_index=0, rank=3, title_id="t07", tier="live", propensity=0.25)
+    shown = Impression(
+        schema=1, page_id="p1", member_id="m1", at_ms=START_MS, snapshot="v1", fence={}, allocation={"test": "b"}, cells=[cell]
+    )
+    produce(config, config.kafka.impressions_topic, [(b"m1", events.encode(shown))] * 2)
     job_context = context(config)
     lake = job_context.lake
 
-    assert run(ingest.JOB, job_context).details == {"records": str(len(made) + 50 + len(bad) + 1)}
+    assert run(ingest.JOB, job_context).details == {"records": str(len(made) + 50 + len(bad) + 1 + 2)}
 
-    assert lake.read(tables.BRONZE).count() == len(made) + 50 + len(bad) + 1
+    assert lake.read(tables.BRONZE).count() == len(made) + 50 + len(bad) + 1 + 2
+    [page] = lake.read(tables.IMPRESSIONS).collect()
+    assert (page["page_id"], page["allocation"], page["source"]) == ("p1", {"test": "b"}, config.kafka.impressions_topic)
+    assert [shown_cell.asDict() for shown_cell in page["cells"]] == [msgspec.to_builtins(cell)]
     landed = lake.read(tables.PLAYS)
     assert {row["event_id"] for row in landed.select("event_id").collect()} == {play.event_id for play in made}
     assert landed.count() == len(made)
@@ -76,8 +85,6 @@ def test_a_topic_created_anew_gets_a_new_epoch_and_is_read_from_its_start(config
 
 
 def test_kafka_away_is_one_sentence(config: Config) -> None:
-    import msgspec
-
     away = msgspec.structs.replace(
         config, kafka=msgspec.structs.replace(config.kafka, bootstrap_servers="127.0.0.1:1", timeout_s=2.0)
     )
