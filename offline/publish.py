@@ -118,7 +118,11 @@ class Publisher:
         self._note("published")
 
     def retire(self) -> None:
-        """Let versions expire that are neither served nor kept, those of publishes that died among them."""
+        """Let versions expire that are neither served nor kept, those of publishes that died among them.
+
+        A publish that began within `expire_s` may still be at work, for another arm say, and is left alone.
+        """
+        at_work_since_ms = int(time.time() * 1000) - self._context.config.publish.expire_s * 1000
         notes = self._lake.read(tables.PUBLISHED).orderBy("at_ms", "version").collect()
         state = {note["version"]: note for note in notes}  # the latest note of each version
         pointer_versions = {self.version} | {
@@ -130,7 +134,8 @@ class Publisher:
         published = sorted(version for version, note in state.items() if note["action"] in ("published", "rolled back to"))
         kept = pointer_versions | set(published[-self._context.config.publish.keep :])
         for version, note in state.items():
-            if version not in kept and note["action"] != "retired":
+            is_at_work = note["action"] == "started" and note["at_ms"] > at_work_since_ms
+            if version not in kept and note["action"] != "retired" and not is_at_work:
                 self._expire(version, note["candidates_version"])
                 self._note("retired", version)
 

@@ -1,14 +1,12 @@
 """Creates Marquee's topics, and asks a broker whether it serves."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError
 
 from shared.config import KafkaConfig
-from shared.errors import UnavailableError
+from shared.topics import admin
 
 
 def topic_names(config: KafkaConfig) -> list[str]:
@@ -27,44 +25,25 @@ def create_topics(config: KafkaConfig) -> list[str]:
     ------
     UnavailableError : Kafka does not answer within its time limit, or refuses.
     """
-    with _admin(config) as admin:
-        present = set(admin.list_topics())
+    with admin(config) as client:
+        present = set(client.list_topics())
         missing = [name for name in topic_names(config) if name not in present]
         if missing:
             wanted = {name: {"num_partitions": config.partitions, "replication_factor": config.replication} for name in missing}
             # Somebody else may create them at the same time.
             with contextlib.suppress(TopicAlreadyExistsError):
-                admin.create_topics(wanted, timeout_ms=int(config.timeout_s * 1000))
-            admin.wait_for_topics(missing)
+                client.create_topics(wanted, timeout_ms=int(config.timeout_s * 1000))
+            client.wait_for_topics(missing)
         return missing
 
 
 def delete_topics(config: KafkaConfig, names: Sequence[str]) -> None:
     """Delete topics. Raises as `create_topics`."""
-    with _admin(config) as admin:
-        admin.delete_topics(list(names), timeout_ms=int(config.timeout_s * 1000))
+    with admin(config) as client:
+        client.delete_topics(list(names), timeout_ms=int(config.timeout_s * 1000))
 
 
 def check_kafka(config: KafkaConfig) -> None:
     """One metadata call; raise `UnavailableError` when no broker answers it within the time limit."""
-    with _admin(config) as admin:
-        admin.list_topics()
-
-
-@contextlib.contextmanager
-def _admin(config: KafkaConfig) -> Iterator[Any]:
-    limit_ms = int(config.timeout_s * 1000)
-    admin = None
-    try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=config.bootstrap_servers,
-            client_id="marquee-admin",
-            bootstrap_timeout_ms=limit_ms,
-            request_timeout_ms=limit_ms,
-        )
-        yield admin
-    except (KafkaError, OSError) as error:
-        raise UnavailableError(f"Kafka at {config.bootstrap_servers} does not answer: {error}") from None
-    finally:
-        if admin is not None:
-            admin.close()
+    with admin(config) as client:
+        client.list_topics()

@@ -64,6 +64,12 @@ def spark_submit(master_url: str, script: Path, log: IO[bytes]) -> subprocess.Po
     )
 
 
+def end_group(leader: int) -> None:
+    """End what spark-submit started, if it has not ended already: it does so by itself when it loses its master."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
 def submit(cluster: SparkCluster, script: Path) -> str:
     """Run a script on the cluster to its end; what it printed."""
     log_path = script.with_suffix(".log")
@@ -71,8 +77,7 @@ def submit(cluster: SparkCluster, script: Path) -> str:
         try:
             code = job.wait(200)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(job.pid, signal.SIGKILL)
+            end_group(job.pid)
     assert code == 0, log_path.read_text()[-3000:]
     return log_path.read_text()
 
@@ -108,7 +113,7 @@ def test_neither_daemons_nor_executors_outlive_a_killed_owner(tmp_path: Path) ->
         assert owner.stdout is not None
         master_url, master, worker = owner.stdout.readline().split()
         job = held.enter_context(spark_submit(master_url, script, held.enter_context((tmp_path / "job.log").open("wb"))))
-        held.callback(os.killpg, job.pid, signal.SIGKILL)
+        held.callback(end_group, job.pid)
         children: list[psutil.Process] = []
 
         def python_runs() -> bool:
