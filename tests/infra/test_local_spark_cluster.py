@@ -43,8 +43,8 @@ spark.sparkContext.parallelize([0], 1).map(lambda _: time.sleep(120)).collect()
 """
 
 
-def spark_submit(master_url: str, script: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """spark-submit a script in a process group of its own, its output to `log`."""
+def spark_submit(master_url: str, script: Path, log: IO[bytes], cores: int) -> subprocess.Popen[bytes]:
+    """spark-submit a script for so many cores, which it waits for, in a process group of its own, its output to `log`."""
     settings = {
         "spark.executor.cores": "1",
         "spark.executor.memory": "512m",
@@ -52,7 +52,7 @@ def spark_submit(master_url: str, script: Path, log: IO[bytes]) -> subprocess.Po
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-        "spark.cores.max": "2",
+        "spark.cores.max": str(cores),
     }
     options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     return subprocess.Popen(
@@ -73,7 +73,7 @@ def end_group(leader: int) -> None:
 def submit(cluster: SparkCluster, script: Path) -> str:
     """Run a script on the cluster to its end; what it printed."""
     log_path = script.with_suffix(".log")
-    with log_path.open("wb") as log, spark_submit(cluster.master_url, script, log) as job:
+    with log_path.open("wb") as log, spark_submit(cluster.master_url, script, log, cores=2) as job:
         try:
             code = job.wait(200)
         finally:
@@ -112,15 +112,20 @@ def test_neither_daemons_nor_executors_outlive_a_killed_owner(tmp_path: Path) ->
         held.callback(owner.kill)
         assert owner.stdout is not None
         master_url, master, worker = owner.stdout.readline().split()
-        job = held.enter_context(spark_submit(master_url, script, held.enter_context((tmp_path / "job.log").open("wb"))))
+        log = held.enter_context((tmp_path / "job.log").open("wb"))
+        job = held.enter_context(spark_submit(master_url, script, log, cores=1))
         held.callback(end_group, job.pid)
-        children: list[psutil.Process] = []
+        started: dict[int, str] = {}
 
         def python_runs() -> bool:
-            children[:] = psutil.Process(int(worker)).children(recursive=True)
-            return len(children) >= 3  # executor, its Python daemon, that one's worker
+            started.clear()
+            for child in psutil.Process(int(worker)).children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # scripts on the way to the executor come and go
+                    started[child.pid] = " ".join(child.cmdline())
+            return sum("pyspark.daemon" in command for command in started.values()) >= 2  # the daemon, and its worker
 
         assert wait_until(python_runs, 90), (tmp_path / "job.log").read_text()[-3000:]
-        pids = [int(master), int(worker), *(child.pid for child in children)]
+        pids = {int(master): "master", int(worker): "worker"} | started
         owner.send_signal(signal.SIGKILL)
-        assert wait_until(lambda: not any(started_at(pid) for pid in pids), 30)
+        wait_until(lambda: not any(started_at(pid) for pid in pids), 60)
+        assert [what for pid, what in pids.items() if started_at(pid)] == []
