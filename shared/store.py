@@ -1,16 +1,18 @@
 """The Redis access of all layers: connecting, and reading and writing member states under their fences.
 
-`StateStore.write` is the one way a state gets into Redis. Each state is written with its fence by one script that first
-compares the fence there with the one the writer had read; so a batch is one round trip, a repeated command does no harm,
+`StateStore.write` is the one way a state gets into Redis. Each state is written with its fence by a script that first
+compares the fence there with the one the writer had read; so a batch is one round trip, a repeated call does no harm,
 and two writers of one member cannot lose each other's work.
 """
 
+import functools
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 import redis.exceptions
@@ -23,21 +25,42 @@ from shared.fence import Fence, Position
 from shared.state import MemberState
 
 _WRITE = """
-local now = redis.call('HMGET', KEYS[1], 's', 'f')
-local there = now[2] or ''
-if there == ARGV[1] and (now[1] or ARGV[1] == '') then
-  redis.call('HSET', KEYS[1], 's', ARGV[3], 'f', ARGV[2])
-  return 1
+local replies = {}
+for number, key in ipairs(KEYS) do
+  local before, after, state = ARGV[3 * number - 2], ARGV[3 * number - 1], ARGV[3 * number]
+  local there = redis.pcall('HGET', key, 'f')
+  if type(there) == 'table' and there.err then
+    replies[number] = there.err
+  elseif (there or '') == before then
+    local done = redis.pcall('HSET', key, 's', state, 'f', after)
+    replies[number] = type(done) == 'table' and done.err or 1
+  else
+    local state_there = redis.call('HGET', key, 's') or ''
+    replies[number] = there == after and state_there == state and 2 or {there or '', state_there}
+  end
 end
-if there == ARGV[2] and now[1] == ARGV[3] then return 2 end
-return {there, now[1] or ''}
+return replies
 """
-"""KEYS: the member's hash. ARGV: fence read before, new fence, new state. 1 written, 2 already so, else what is there."""
+"""KEYS: members' hashes. ARGV, of each: fence read before, new fence, new state. A reply a member: 1 written, 2 already so,
+else what is there as {fence, state}, or the error as text. One member's error does not stop the others."""
+
+_READ = """
+local replies = {}
+for number, key in ipairs(KEYS) do replies[number] = redis.call('HMGET', key, 's', 'f') end
+return replies
+"""
+
+MEMBERS_PER_CALL = 200
+"""Members that one script call takes: enough that the call costs nothing, few enough that Redis serves others in between."""
+TRIP_BYTES = 8 << 20
+"""States are sent in round trips of about this size, so that no batch needs unbounded buffers on either side."""
 
 INSTALL_ATTEMPTS = 20
 INSTALLED = "#installed"
 """In a fence, in the place of a topic (no topic may be called so): how often an install changed the state while no topic
 moved on, as imported history does. Every change moves the fence, or a writer that holds the state would not see it."""
+
+T = TypeVar("T")
 
 _REFUSAL = re.compile(r"\b(OOM|MISCONF|READONLY) .*")
 
@@ -109,34 +132,57 @@ class StateStore:
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
-        self._write_sha = hashlib.sha1(_WRITE.encode()).hexdigest()
 
     def read(self, member_ids: Sequence[str]) -> list[StoredState]:
         """The states of some members, in one round trip; `MISSING` for members without one."""
-        pipeline = self._client.pipeline(transaction=False)
-        for member_id in member_ids:
-            pipeline.hmget(keys.state(self._namespace, member_id), [keys.STATE_FIELD, keys.FENCE_FIELD])
-        return [StoredState(blob or b"", fence or b"") for blob, fence in pipeline.execute()]
+        calls = [_Call([self._key(member_id) for member_id in chunk], []) for chunk in _chunks(member_ids)]
+        return [StoredState(blob or b"", fence or b"") for blob, fence in self._run(_READ, calls)]
 
     def write(self, writes: Sequence[StateWrite]) -> list[StoredState | None]:
-        """Write some states, in one round trip.
+        """Write some states, in one round trip (several when they are larger than `TRIP_BYTES`).
 
         Returns
         -------
         For each, None when it is now in Redis, or what is there instead because somebody else moved the fence.
-        """
-        try:
-            replies = self._send(writes)
-        except redis.exceptions.NoScriptError:  # a new server, or one whose script cache was flushed: nothing was written
-            self._client.script_load(_WRITE)
-            replies = self._send(writes)
-        return [None if isinstance(reply, int) else StoredState(reply[1], reply[0]) for reply in replies]
 
-    def _send(self, writes: Sequence[StateWrite]) -> list[Any]:
+        Raises
+        ------
+        redis.ResponseError : Redis refused a state; the others of the batch may have been written.
+        """
+        found: list[StoredState | None] = []
+        for trip in _trips(writes):
+            calls = [
+                _Call(
+                    [self._key(write.member_id) for write in chunk],
+                    [part for write in chunk for part in (write.fence_before, write.fence, write.state)],
+                )
+                for chunk in _chunks(trip)
+            ]
+            for write, reply in zip(trip, self._run(_WRITE, calls), strict=True):
+                if isinstance(reply, bytes):
+                    raise redis.exceptions.ResponseError(f"the state of member {write.member_id!r}: {reply.decode()}")
+                found.append(None if isinstance(reply, int) else StoredState(reply[1], reply[0]))
+        return found
+
+    def _key(self, member_id: str) -> str:
+        return keys.state(self._namespace, member_id)
+
+    def _run(self, script: str, calls: "Sequence[_Call]") -> list[Any]:
+        """Run one script on some members' keys; a reply for each key."""
+        try:
+            replies = self._send(script, calls)
+        except (
+            redis.exceptions.NoScriptError
+        ):  # a new server, or one whose script cache was flushed: nothing is lost by repeating
+            self._client.script_load(script)
+            replies = self._send(script, calls)
+        return list(itertools.chain.from_iterable(replies))
+
+    def _send(self, script: str, calls: "Sequence[_Call]") -> list[Any]:
+        sha = _sha(script)
         pipeline = self._client.pipeline(transaction=False)
-        for write in writes:
-            key = keys.state(self._namespace, write.member_id)
-            pipeline.evalsha(self._write_sha, 1, key, write.fence_before, write.fence, write.state)
+        for call in calls:
+            pipeline.evalsha(sha, len(call.keys), *call.keys, *call.arguments)
         replies: list[Any] = pipeline.execute()
         return replies
 
@@ -197,6 +243,33 @@ def _merged(now: StoredState, blob: bytes, fence: bytes) -> tuple[bytes, bytes]:
         count = fence_there[INSTALLED].offset if INSTALLED in fence_there else 0
         reached[INSTALLED] = Position(0, 0, count + 1)
     return fences.encode(reached), merged
+
+
+class _Call(NamedTuple):
+    """One call of a script: keys, and arguments for each of them."""
+
+    keys: list[str]
+    arguments: list[bytes]
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + MEMBERS_PER_CALL] for start in range(0, len(items), MEMBERS_PER_CALL))
+
+
+def _trips(writes: Sequence[StateWrite]) -> Iterator[Sequence[StateWrite]]:
+    start, size = 0, 0
+    for number, write in enumerate(writes):
+        size += len(write.state)
+        if size > TRIP_BYTES:
+            yield writes[start : number + 1]
+            start, size = number + 1, 0
+    if start < len(writes):
+        yield writes[start:]
+
+
+@functools.cache
+def _sha(script: str) -> str:
+    return hashlib.sha1(script.encode()).hexdigest()
 
 
 _ASSIGN_EPOCH = """
