@@ -18,8 +18,20 @@ class Position(NamedTuple):
     offset: int
 
     def is_after(self, other: "Position") -> bool:
-        """Whether this record comes later. A member stays in one partition for an epoch, so offsets compare."""
-        return (self.epoch, self.offset) > (other.epoch, other.offset)
+        """Whether this record may not be in a state that has reached `other`.
+
+        A member's records share a partition as long as all producers choose it alike. Where they don't, offsets do not
+        compare, and both records count as later than the other: folding one again does no harm, leaving one out would.
+        """
+        if self.epoch != other.epoch:
+            return self.epoch > other.epoch
+        return self.partition != other.partition or self.offset > other.offset
+
+    def is_behind(self, other: "Position") -> bool:
+        """Whether this position is surely earlier than `other`."""
+        if self.epoch != other.epoch:
+            return self.epoch < other.epoch
+        return self.partition == other.partition and self.offset < other.offset
 
 
 Fence = dict[str, Position]
@@ -68,5 +80,5 @@ def merge(left: Fence, right: Fence) -> Fence:
     """The fence of two states merged: the later position of each topic."""
     merged = dict(left)
     for topic, position in right.items():
-        advance(merged, topic, position)
+        merged[topic] = max(position, merged.get(topic, position), key=lambda at: (at.epoch, at.offset, at.partition))
     return merged

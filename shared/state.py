@@ -1,15 +1,20 @@
 """A member's state and the one reducer that makes it. Pure: no I/O, no clock, no randomness.
 
-The nearline worker folds events from the stream, the offline replay folds the log; both call `fold` and `encode` here and
-so write the same bytes.
+The nearline worker folds events from the stream, the offline replay folds the log; both end in the bytes that `fold` and
+`encode` here define (`shared.accumulator` is the same, faster, for states that change often).
 
 The state is a join semilattice. Each part keeps, for every title, the greatest entry by (event time, event id, then the
 rest of the entry), and of those the newest `limit` titles. The greatest entry carries all its values with it and depends
 on no earlier one, so a title that was dropped for being old can only return through a newer event, which says everything
-anew. Therefore any order, any duplication and any split of the events gives the same state, without a window in which
-duplicates must be remembered:
+anew. Therefore any order, any duplication and any split of the events gives the same state, however late they come and
+without a window in which duplicates must be remembered:
 
     fold(empty, a + b) == merge(fold(empty, a), fold(empty, b))
+
+That is also why there are no counters and running averages here. What a page or a model needs beyond the facts (the session,
+abandoned titles, the token sequence, and in `shared.tastes` the decayed tastes by genre) is a view: worked out from the
+facts when it is read, at the reader's time and with the catalogue of the day. All numbers in the state are integers, so
+equal means equal.
 """
 
 from collections.abc import Iterable
@@ -20,8 +25,8 @@ import msgspec
 from shared.errors import SnapshotError
 from shared.events import Feedback, Play
 
-STATE_VERSION = 1
-PLAYED_LIMIT = 200
+STATE_VERSION = 2
+PLAYED_LIMIT = 100
 """Titles whose last play is kept (bookmark, recency, session)."""
 FINISHED_LIMIT = 1000
 """Titles remembered as watched to the end."""
@@ -31,6 +36,10 @@ FINISHED_PERCENT = 90
 """A title is finished once the position is this far in: what is left are credits."""
 STARTED_PERCENT = 2
 """Below this share a play counts as a glance: it is no bookmark to come back to."""
+ABANDONED_PERCENT = 5
+"""Stopped before this share: tried, and not liked."""
+ABANDONED_AFTER_MS = 30 * 24 * 3600 * 1000
+"""Left alone for so long, a title in progress is not coming back by itself."""
 
 
 class Played(NamedTuple):
@@ -59,14 +68,39 @@ class Played(NamedTuple):
         """Whether there is something to come back to: begun, and not finished."""
         return not self.is_finished and self.position_ms * 100 >= self.runtime_ms * STARTED_PERCENT
 
+    def is_abandoned(self, now_ms: int) -> bool:
+        """Whether the member gave the title up: stopped right after the beginning, or not touched for a month."""
+        if self.is_finished:
+            return False
+        is_rejected = self.kind == "stop" and self.position_ms * 100 < self.runtime_ms * ABANDONED_PERCENT
+        return is_rejected or now_ms - self.at_ms > ABANDONED_AFTER_MS
+
 
 class Mark(NamedTuple):
-    """One title with the event that last said something about it: finished, thumbed, listed or taken off the list."""
+    """One title with what was last said about it, and when: finished, thumbed, listed or taken off the list.
+
+    Of a yes and a no in the same millisecond the yes holds.
+    """
 
     at_ms: int
-    event_id: str
     title_id: str
     is_set: bool  # finished: always; thumbs: up; list: on it
+
+
+class Session(NamedTuple):
+    """The session of the newest play. `played` are its titles, the newest last; `since_ms` is the oldest report among them."""
+
+    session_id: str
+    since_ms: int
+    played: tuple[Played, ...]
+
+
+class Token(NamedTuple):
+    """One step of the sequence that a sequence model reads."""
+
+    title_id: str
+    at_ms: int
+    share: float
 
 
 _Entry = TypeVar("_Entry", "Played", "Mark")
@@ -104,8 +138,30 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(mark.title_id for mark in self.thumbs if not mark.is_set)
 
     def in_progress(self) -> list[Played]:
-        """Titles to continue, the last watched first."""
+        """Titles to continue, the last watched first: `played` is kept in this order, nothing is sorted to read it."""
         return [played for played in reversed(self.played) if played.is_in_progress]
+
+    def abandoned(self, now_ms: int) -> list[Played]:
+        """Titles that were given up, the last watched first."""
+        return [played for played in reversed(self.played) if played.is_abandoned(now_ms)]
+
+    def session(self) -> Session | None:
+        """The current session; None before the first play."""
+        if not self.played:
+            return None
+        current = self.played[-1].session_id
+        played = tuple(entry for entry in self.played if entry.session_id == current)
+        return Session(current, played[0].at_ms, played)
+
+    def tokens(self, limit: int) -> list[Token]:
+        """The newest `limit` titles played, each once, at its last play, in the order of time.
+
+        A title that is known only as finished, since its play was crowded out by newer ones, stands where it was finished.
+        """
+        known = {played.title_id for played in self.played}
+        tokens = [Token(played.title_id, played.at_ms, played.share) for played in self.played]
+        tokens += [Token(mark.title_id, mark.at_ms, 1.0) for mark in self.finished if mark.title_id not in known]
+        return sorted(tokens, key=lambda token: (token.at_ms, token.title_id))[-limit:]
 
 
 EMPTY = MemberState()
@@ -131,29 +187,34 @@ def fold(state: MemberState, events: Iterable[Play | Feedback]) -> MemberState:
     for event in events:
         title_id = event.title_id
         if isinstance(event, Play):
-            entry = Played(
-                event.at_ms,
-                event.event_id,
-                title_id,
-                event.session_id,
-                event.kind,
-                round(event.position_s * 1000),
-                max(1, round(event.runtime_s * 1000)),
-            )
+            entry = played_of(event)
             known = played.get(title_id)
             if known is None or entry > known:
                 played[title_id] = entry
             if entry.is_finished:
-                _raise_to(finished, Mark(event.at_ms, event.event_id, title_id, True))
+                _raise_to(finished, Mark(event.at_ms, title_id, True))
         elif event.kind in ("thumbs_up", "thumbs_down"):
-            _raise_to(thumbs, Mark(event.at_ms, event.event_id, title_id, event.kind == "thumbs_up"))
+            _raise_to(thumbs, Mark(event.at_ms, title_id, event.kind == "thumbs_up"))
         else:
-            _raise_to(my_list, Mark(event.at_ms, event.event_id, title_id, event.kind == "list_add"))
+            _raise_to(my_list, Mark(event.at_ms, title_id, event.kind == "list_add"))
     return MemberState(
         played=_newest(played, PLAYED_LIMIT),
         finished=_newest(finished, FINISHED_LIMIT),
         thumbs=_newest(thumbs, THUMBS_LIMIT),
         my_list=_newest(my_list, LIST_LIMIT),
+    )
+
+
+def played_of(play: Play) -> Played:
+    """What a play says, as an entry of the state."""
+    return Played(
+        play.at_ms,
+        play.event_id,
+        play.title_id,
+        play.session_id,
+        play.kind,
+        round(play.position_s * 1000),
+        max(1, round(play.runtime_s * 1000)),
     )
 
 
@@ -165,6 +226,11 @@ def merge(left: MemberState, right: MemberState) -> MemberState:
         thumbs=_newest(_greater((*left.thumbs, *right.thumbs)), THUMBS_LIMIT),
         my_list=_newest(_greater((*left.my_list, *right.my_list)), LIST_LIMIT),
     )
+
+
+def raised(marks: Iterable[Mark], more: Iterable[Mark], limit: int) -> tuple[Mark, ...]:
+    """A part of marks with some more of them taken in, in any order: the newest `limit` titles."""
+    return _newest(_greater((*marks, *more)), limit)
 
 
 def _raise_to(marks: dict[str, Mark], mark: Mark) -> None:
@@ -187,7 +253,7 @@ def _newest(entries: dict[str, _Entry], limit: int) -> tuple[_Entry, ...]:
 
 
 class _Stored(msgspec.Struct, array_like=True, frozen=True):
-    """The state's layout on the wire, version 1, behind one version byte."""
+    """The state's layout on the wire, behind one version byte."""
 
     played: tuple[Played, ...]
     finished: tuple[Mark, ...]
@@ -195,8 +261,25 @@ class _Stored(msgspec.Struct, array_like=True, frozen=True):
     my_list: tuple[Mark, ...]
 
 
+class _MarkV1(NamedTuple):
+    at_ms: int
+    event_id: str
+    title_id: str
+    is_set: bool
+
+
+class _StoredV1(msgspec.Struct, array_like=True, frozen=True):
+    """Version 1: marks carried the id of their event."""
+
+    played: tuple[Played, ...]
+    finished: tuple[_MarkV1, ...]
+    thumbs: tuple[_MarkV1, ...]
+    my_list: tuple[_MarkV1, ...]
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_Stored)
+_DECODER_V1 = msgspec.msgpack.Decoder(_StoredV1)
 
 
 def encode(state: MemberState) -> bytes:
@@ -206,17 +289,31 @@ def encode(state: MemberState) -> bytes:
 
 
 def decode(blob: bytes) -> MemberState:
-    """Read what `encode` wrote.
+    """Read what `encode` wrote, of this version or an older one.
 
     Raises
     ------
     SnapshotError : the bytes are of a newer version or corrupt.
     """
-    if not blob or blob[0] != STATE_VERSION:
-        version = blob[0] if blob else "missing"
-        raise SnapshotError(f"a member state has version {version}; this code reads version {STATE_VERSION}")
+    version = blob[0] if blob else 0
+    if not 1 <= version <= STATE_VERSION:
+        told = version if blob else "missing"
+        raise SnapshotError(f"a member state has version {told}; this code reads versions 1 to {STATE_VERSION}")
+    content = memoryview(blob)[1:]
     try:
-        stored = _DECODER.decode(memoryview(blob)[1:])
+        if version == 1:
+            return _upgraded(_DECODER_V1.decode(content))
+        stored = _DECODER.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SnapshotError(f"a member state of {len(blob)} bytes is corrupt: {error}") from None
     return MemberState(played=stored.played, finished=stored.finished, thumbs=stored.thumbs, my_list=stored.my_list)
+
+
+def _upgraded(old: _StoredV1) -> MemberState:
+    """A state of version 1 as version 2 has it: ordered and bounded as `fold` would leave it."""
+
+    def marks(entries: tuple[_MarkV1, ...]) -> tuple[Mark, ...]:
+        return tuple(Mark(entry.at_ms, entry.title_id, entry.is_set) for entry in entries)
+
+    parts = {name: marks(getattr(old, name)) for name in ("finished", "thumbs", "my_list")}
+    return merge(MemberState(played=old.played, **parts), EMPTY)

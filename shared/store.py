@@ -116,8 +116,7 @@ class StoredState:
 MISSING = StoredState(b"", b"")
 
 
-@dataclass(frozen=True, slots=True)
-class StateWrite:
+class StateWrite(NamedTuple):
     """One state to write: what was read before (its fence), and what shall be there."""
 
     member_id: str

@@ -1,5 +1,6 @@
 """The reducer: any order, duplication and split of the events gives the same bytes, and every part is bounded."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from shared import state
 from shared.errors import SnapshotError
 from shared.events import Feedback, Play
-from shared.state import EMPTY, MemberState, apply, decode, encode, fold, merge
+from shared.state import EMPTY, Mark, MemberState, apply, decode, encode, fold, merge
 
 
 def play(title: str = "t1", at_ms: int = 1, position_s: float = 60.0, runtime_s: float = 100.0, **more: str) -> Play:
@@ -119,6 +120,48 @@ def test_the_last_thumb_and_the_last_list_change_hold() -> None:
 def test_a_damaged_or_newer_state_is_refused(blob: bytes) -> None:
     with pytest.raises(SnapshotError, match="member state"):
         decode(blob)
+
+
+def test_a_state_of_version_1_is_read_and_written_as_version_2() -> None:
+    played = [5, "p5", "t1", "s1", "stop", 60_000, 100_000]
+    old = [[played], [[3, "e3", "t9", True]], [[7, "e1", "t1", False], [7, "e2", "t0", True]], []]
+    blob = b"\x01" + msgspec.msgpack.encode(old)
+    upgraded = decode(blob)
+    assert [entry.title_id for entry in upgraded.played] == ["t1"]
+    assert upgraded.finished == (Mark(3, "t9", True),)
+    assert upgraded.thumbs == (Mark(7, "t0", True), Mark(7, "t1", False))
+    assert encode(upgraded)[0] == state.STATE_VERSION
+    assert fold(upgraded, [play(at_ms=9)]) == fold(decode(encode(upgraded)), [play(at_ms=9)])
+
+
+def test_a_yes_and_a_no_in_one_millisecond_are_a_yes() -> None:
+    result = fold(EMPTY, [feedback("list_remove", at_ms=4), feedback("list_add", at_ms=4), feedback("thumbs_down", at_ms=4)])
+    assert (result.my_list[0].is_set, result.thumbs[0].is_set) == (True, False)
+
+
+def test_the_session_is_that_of_the_newest_play() -> None:
+    log = [play("t1", 1, session_id="old"), play("t2", 5, session_id="new"), play("t3", 9, session_id="new")]
+    session = fold(EMPTY, log).session()
+    assert session is not None
+    assert (session.session_id, session.since_ms) == ("new", 5)
+    assert [entry.title_id for entry in session.played] == ["t2", "t3"]
+    assert EMPTY.session() is None
+
+
+def test_given_up_is_what_was_stopped_at_the_beginning_or_left_for_a_month() -> None:
+    month_ms = state.ABANDONED_AFTER_MS
+    result = fold(
+        EMPTY, [play("left", 1, 50.0), play("rejected", month_ms, 3.0), play("open", month_ms, 50.0), play("done", 2, 95.0)]
+    )
+    assert {entry.title_id for entry in result.abandoned(month_ms + 2)} == {"rejected"}
+
+
+def test_the_token_sequence_has_every_title_once_in_the_order_of_time() -> None:
+    log = [play("a", 1, 95.0), play("b", 2, 50.0), play("a", 3, 10.0), play("c", 4, 95.0), play("d", 5), play("e", 6)]
+    result = fold(EMPTY, log)  # of five titles played the limit keeps three; "c" is known as finished
+    assert [token.title_id for token in result.tokens(10)] == ["a", "c", "d", "e"]
+    assert [token.title_id for token in result.tokens(2)] == ["d", "e"]
+    assert result.tokens(10)[1].share == 0.95
 
 
 def test_an_empty_state_reads_as_one() -> None:
