@@ -2,7 +2,8 @@
 
 Each topic is one Structured Streaming query that reads what is there and stops. A micro-batch may run twice after a crash:
 bronze takes it once by its Delta transaction id, silver and quarantine by their keys. A topic that was created anew has a
-new epoch, and with it a checkpoint of its own.
+checkpoint of its own. One that got more partitions goes on in the same: each record is of the epoch that had begun at its
+offset, so ingest need not have kept up with the cut-over, and nothing lands twice.
 """
 
 import time
@@ -12,14 +13,15 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from offline.jobs import Context, Job
-from shared import events, store, tables
+from shared import epochs, events, store, tables
 from shared import topics as kafka_topics
 from shared.config import Config
+from shared.epochs import Epoch
 from shared.errors import EventError, UnavailableError
 from shared.lake import ArrowFunction, Lake, root_cause, schema
 from shared.tables import Table
@@ -39,8 +41,8 @@ def work(context: Context) -> dict[str, str]:
         (config.kafka.feedback_topic, events.decode_feedback, tables.FEEDBACK),
         (config.kafka.impressions_topic, events.decode_impression, tables.IMPRESSIONS),
     ]
-    epochs = _epochs(config, lake, [topic for topic, _, _ in sources])
-    queries = [(topic, _start(config, lake, topic, epochs[topic], decode, table)) for topic, decode, table in sources]
+    histories = _histories(config, lake, [topic for topic, _, _ in sources])
+    queries = [(topic, _start(config, lake, topic, histories[topic], decode, table)) for topic, decode, table in sources]
     landed = 0
     deadline_s = time.monotonic() + QUERY_LIMIT_S
     try:
@@ -52,16 +54,20 @@ def work(context: Context) -> dict[str, str]:
     return {"records": str(landed)}
 
 
-def _epochs(config: Config, lake: Lake, topics: list[str]) -> dict[str, int]:
-    """The epoch of each topic's present incarnation, agreed on through Redis and never below what the lake has seen."""
+def _histories(config: Config, lake: Lake, topics: list[str]) -> dict[str, list[Epoch]]:
+    """The epochs of each topic as it is now, agreed on through Redis and never below what the lake has seen."""
     newest = lake.read(tables.BRONZE).groupBy("topic").agg(F.max("epoch").alias("epoch")).collect()
     floors = {row["topic"]: row["epoch"] for row in newest}
-    client = store.connect(config.redis)
+    client, space = store.connect(config.redis), config.redis.namespace
+    found: dict[str, list[Epoch]] = {}
     with store.reachable(config.redis):
-        return kafka_topics.epochs(client, config.redis.namespace, config.kafka, topics, floors)
+        for name, topic in kafka_topics.describe(config.kafka, topics).items():
+            epochs.number(client, space, name, topic.topic_id, topic.partitions, floors.get(name, 0))
+            found[name] = epochs.history(client, space, name, topic.topic_id)
+    return found
 
 
-def _start(config: Config, lake: Lake, topic: str, epoch: int, decode: Decode, table: Table) -> StreamingQuery:
+def _start(config: Config, lake: Lake, topic: str, history: list[Epoch], decode: Decode, table: Table) -> StreamingQuery:
     records = (
         lake.spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", config.kafka.bootstrap_servers)
@@ -73,11 +79,11 @@ def _start(config: Config, lake: Lake, topic: str, epoch: int, decode: Decode, t
     )
 
     def land(batch: DataFrame, batch_id: int) -> None:
-        land_batch(lake, batch, topic, epoch, decode, table, batch_id)
+        land_batch(lake, batch, topic, history, decode, table, batch_id)
 
     return (
         records.writeStream.foreachBatch(land)
-        .option("checkpointLocation", lake.url(f"checkpoints/ingest/{topic}/{epoch}"))
+        .option("checkpointLocation", lake.url(f"checkpoints/ingest/{topic}/{history[0].number}"))
         .trigger(availableNow=True)
         .queryName(f"ingest {topic}")
         .start()
@@ -96,11 +102,13 @@ def _finish(topic: str, query: StreamingQuery, deadline_s: float) -> int:
     return sum(progress["numInputRows"] for progress in query.recentProgress)
 
 
-def land_batch(lake: Lake, batch: DataFrame, topic: str, epoch: int, decode: Decode, table: Table, batch_id: int) -> None:
+def land_batch(
+    lake: Lake, batch: DataFrame, topic: str, history: list[Epoch], decode: Decode, table: Table, batch_id: int
+) -> None:
     """Land one micro-batch of Kafka records. Repeating it with the same id changes nothing."""
     records = batch.select(
         F.lit(topic).alias("topic"),
-        F.lit(epoch).alias("epoch"),
+        _epoch(history).alias("epoch"),
         "partition",
         "offset",
         "key",
@@ -108,7 +116,7 @@ def land_batch(lake: Lake, batch: DataFrame, topic: str, epoch: int, decode: Dec
         F.unix_millis("timestamp").alias("arrived_at_ms"),
     ).persist()
     try:
-        lake.append(records, tables.BRONZE, transaction=(f"ingest/{topic}/{epoch}", batch_id))
+        lake.append(records, tables.BRONZE, transaction=(f"ingest/{topic}/{history[0].number}", batch_id))
         decoded = records.mapInArrow(
             _decoder(topic, decode),
             "event STRING, reason STRING, place STRING, value BINARY, epoch INT, partition INT, offset LONG, arrived_at_ms LONG",
@@ -120,6 +128,16 @@ def land_batch(lake: Lake, batch: DataFrame, topic: str, epoch: int, decode: Dec
             decoded.unpersist()
     finally:
         records.unpersist()
+
+
+def _epoch(history: list[Epoch]) -> Column:
+    """`shared.epochs.epoch_at` of each record's partition and offset."""
+    epoch = F.lit(history[0].number)
+    for later in history[1:]:
+        starts = F.create_map(*[F.lit(number) for place in later.starts.items() for number in place])
+        start = F.coalesce(F.element_at(starts, F.col("partition")), F.lit(0))
+        epoch = F.when(F.col("offset") >= start, F.lit(later.number)).otherwise(epoch)
+    return epoch
 
 
 def _decoder(topic: str, decode: Decode) -> ArrowFunction:

@@ -4,7 +4,8 @@
     <namespace>:{<member>}:cand:<version>    string candidates of one member in one snapshot
     <namespace>:snapshot:<version>:<part>    string manifest, titles
     <namespace>:pointer:<arm>                hash   current and previous version that an arm serves
-    <namespace>:epoch:<topic>                hash   Kafka's topic id to the epoch number given to it
+    <namespace>:epoch:<topic>                hash   Kafka's topic id / partition count to the epoch number given to them
+    <namespace>:epoch-starts:<topic>         hash   epoch:partition to the first offset that belongs to the epoch
     <namespace>:installed                    string version of the lake's member states that was last merged in
     <namespace>:watermark:<topic>            hash   epoch:partition to the next offset whose effects are all in Redis
 
@@ -51,6 +52,11 @@ def pointer(namespace: str, arm: str) -> str:
 def epoch(namespace: str, topic: str) -> str:
     """Key of the hash that numbers a topic's incarnations."""
     return f"{namespace}:epoch:{topic}"
+
+
+def epoch_starts(namespace: str, topic: str) -> str:
+    """Key of the hash that says where a topic's epochs begin in the partitions that are older than they."""
+    return f"{namespace}:epoch-starts:{topic}"
 
 
 def installed(namespace: str) -> str:

@@ -269,24 +269,3 @@ def _trips(writes: Sequence[StateWrite]) -> Iterator[Sequence[StateWrite]]:
 @functools.cache
 def _sha(script: str) -> str:
     return hashlib.sha1(script.encode()).hexdigest()
-
-
-_ASSIGN_EPOCH = """
-local known = redis.call('HGET', KEYS[1], ARGV[1])
-if known then return tonumber(known) end
-local highest = tonumber(ARGV[2])
-for _, number in ipairs(redis.call('HVALS', KEYS[1])) do highest = math.max(highest, tonumber(number)) end
-redis.call('HSET', KEYS[1], ARGV[1], highest + 1)
-return highest + 1
-"""
-
-
-def topic_epoch(client: redis.Redis, namespace: str, topic: str, topic_id: str, floor: int = 0) -> int:
-    """The number of this incarnation of a topic; the first to ask for a new one numbers it.
-
-    Parameters
-    ----------
-    topic_id : Kafka's own id of the topic, new whenever the topic is created anew.
-    floor : the highest epoch known elsewhere (the lake), so that a Redis that was emptied does not start at one again.
-    """
-    return int(client.eval(_ASSIGN_EPOCH, 1, keys.epoch(namespace, topic), topic_id, floor))

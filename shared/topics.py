@@ -10,9 +10,9 @@ from typing import Any
 
 import redis
 
+from shared import epochs as numbering
 from shared.config import KafkaConfig
 from shared.errors import UnavailableError
-from shared.store import topic_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,22 @@ class Topic:
     partitions: int
 
 
+def find(config: KafkaConfig, names: Sequence[str]) -> dict[str, Topic]:
+    """Look some topics up, by name; those that are not there are left out.
+
+    Raises
+    ------
+    UnavailableError : Kafka does not answer within its time limit.
+    """
+    with admin(config) as client:
+        answers = client.describe_topics(list(names))
+    return {
+        answer["name"]: Topic(answer["name"], str(answer["topic_id"]), len(answer["partitions"]))
+        for answer in answers
+        if answer["error_code"] == 0
+    }
+
+
 def describe(config: KafkaConfig, names: Sequence[str]) -> dict[str, Topic]:
     """Look some topics up, by name.
 
@@ -31,15 +47,14 @@ def describe(config: KafkaConfig, names: Sequence[str]) -> dict[str, Topic]:
     ------
     UnavailableError : Kafka does not answer within its time limit, or a topic is not there.
     """
-    with admin(config) as client:
-        answers = {answer["name"]: answer for answer in client.describe_topics(list(names))}
-    missing = [name for name in names if name not in answers or answers[name]["error_code"] != 0]
+    found = find(config, names)
+    missing = [name for name in names if name not in found]
     if missing:
         raise UnavailableError(
             f"Kafka at {config.bootstrap_servers} has no topic {', '.join(repr(name) for name in missing)}; "
             f"create it, keyed by member_id, or name another in [kafka]"
         )
-    return {name: Topic(name, str(answers[name]["topic_id"]), len(answers[name]["partitions"])) for name in names}
+    return found
 
 
 def epochs(
@@ -49,14 +64,18 @@ def epochs(
 
     Parameters
     ----------
-    floors : topic to the highest epoch known elsewhere; see `shared.store.topic_epoch`.
+    floors : topic to the highest epoch known elsewhere; see `shared.epochs.number`.
 
     Raises
     ------
     UnavailableError : as `describe`.
+    ConflictError : see `shared.epochs.number`.
     """
     found = describe(config, names)
-    return {name: topic_epoch(client, namespace, name, found[name].topic_id, (floors or {}).get(name, 0)) for name in names}
+    return {
+        name: numbering.number(client, namespace, name, topic.topic_id, topic.partitions, (floors or {}).get(name, 0))
+        for name, topic in found.items()
+    }
 
 
 @contextmanager

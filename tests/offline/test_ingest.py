@@ -2,13 +2,15 @@
 
 import msgspec
 import pytest
+from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import functions as F
 
 from infra.local.topics import create_topics, delete_topics
 from offline import ingest
 from offline.jobs import run
-from shared import events, tables
+from shared import epochs, events, store, tables, topics
 from shared.config import Config
+from shared.epochs import Epoch
 from shared.errors import UnavailableError
 from shared.events import Cell, Feedback, Impression
 from tests.offline.pipeline import START_MS, context, plays, produce, records
@@ -66,7 +68,7 @@ def test_a_batch_that_runs_again_after_a_crash_adds_nothing(config: Config) -> N
     rows = [(key, value, 0, offset, None) for offset, (key, value) in enumerate([*records(plays(30)), (b"m1", b"broken")])]
     batch = lake.spark.createDataFrame(rows, "key BINARY, value BINARY, partition INT, offset LONG, timestamp TIMESTAMP")
     for _ in range(2):
-        ingest.land_batch(lake, batch, "plays", 1, events.decode_play, tables.PLAYS, batch_id=0)
+        ingest.land_batch(lake, batch, "plays", [Epoch(1, 1)], events.decode_play, tables.PLAYS, batch_id=0)
     assert lake.read(tables.BRONZE).count() == 31
     assert lake.read(tables.PLAYS).count() == 30
     assert lake.read(tables.QUARANTINE).count() == 1
@@ -82,6 +84,37 @@ def test_a_topic_created_anew_gets_a_new_epoch_and_is_read_from_its_start(config
     run(ingest.JOB, job_context)
     counts = {row["epoch"]: row["count"] for row in job_context.lake.read(tables.BRONZE).groupBy("epoch").count().collect()}
     assert counts == {1: 20, 2: 5}
+
+
+def test_a_topic_that_got_more_partitions_lands_once_with_each_record_in_its_epoch(config: Config) -> None:
+    name = config.kafka.plays_topic
+    produce(config, name, records(plays(40)))
+    job_context = context(config)
+    run(ingest.JOB, job_context)
+    produce(config, name, records(plays(20, seed=4)))  # ingest has not seen these when the topic grows
+    made_before = end_offsets(config, name)
+    known = topics.describe(config.kafka, [name])[name]
+    with store.connect(config.redis) as client, topics.admin(config.kafka) as admin:
+        epochs.begin(client, config.redis.namespace, name, known.topic_id, 7, made_before)
+        admin.create_partitions({name: 7})
+        admin.wait_for_topics([name])
+    produce(config, name, records(plays(60, seed=5)))
+    run(ingest.JOB, job_context)
+    landed = job_context.lake.read(tables.BRONZE)
+    assert landed.count() == 120
+    for row in landed.select("epoch", "partition", "offset").collect():
+        assert row["epoch"] == (1 if row["offset"] < made_before.get(row["partition"], 0) else 2)
+    assert {row["partition"] for row in landed.where("epoch = 2").collect()} > {4, 5}
+
+
+def end_offsets(config: Config, topic: str) -> dict[int, int]:
+    """Where each partition of a topic ends."""
+    reader = KafkaConsumer(bootstrap_servers=config.kafka.bootstrap_servers)
+    try:
+        places = [TopicPartition(topic, number) for number in reader.partitions_for_topic(topic)]
+        return {place.partition: offset for place, offset in reader.end_offsets(places).items()}
+    finally:
+        reader.close()
 
 
 def test_kafka_away_is_one_sentence(config: Config) -> None:
