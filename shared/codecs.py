@@ -19,11 +19,18 @@ BUNDLE_VERSION = 1
 _HEADER_BYTES = 5
 
 
-def _seal(version: int, body: bytes) -> bytes:
+def seal(version: int, body: bytes) -> bytes:
+    """Put version and checksum before some content."""
     return bytes((version,)) + zlib.crc32(body).to_bytes(4, "big") + body
 
 
-def _unseal(blob: bytes, version: int, what: str) -> memoryview:
+def unseal(blob: bytes, version: int, what: str) -> memoryview:
+    """The content that `seal` closed.
+
+    Raises
+    ------
+    SnapshotError : the blob is cut short, altered or of another version; begins with `what`.
+    """
     if len(blob) < _HEADER_BYTES:
         raise SnapshotError(f"{what}: {len(blob)} bytes are too few")
     if blob[0] != version:
@@ -47,7 +54,7 @@ def encode_candidates(titles: npt.NDArray[np.int32], scores: npt.NDArray[np.floa
     titles : (k,) int32 title indices of the snapshot.
     scores : (k,) float32, not increasing.
     """
-    return _seal(CANDIDATES_VERSION, titles.astype("<i4").tobytes() + scores.astype("<f4").tobytes())
+    return seal(CANDIDATES_VERSION, titles.astype("<i4").tobytes() + scores.astype("<f4").tobytes())
 
 
 def decode_candidates(blob: bytes) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
@@ -57,7 +64,7 @@ def decode_candidates(blob: bytes) -> tuple[npt.NDArray[np.int32], npt.NDArray[n
     ------
     SnapshotError : the blob is corrupt or of another version.
     """
-    body = _unseal(blob, CANDIDATES_VERSION, "a member's candidates")
+    body = unseal(blob, CANDIDATES_VERSION, "a member's candidates")
     if len(body) % 8:
         raise SnapshotError(f"a member's candidates: {len(body)} bytes are no pairs of int32 and float32")
     count = len(body) // 8
@@ -101,7 +108,7 @@ def encode_bundle(titles: list[Title], arrays: dict[str, npt.NDArray[Any]]) -> b
             for name, array in sorted(arrays.items())
         },
     )
-    return _seal(BUNDLE_VERSION, _ENCODER.encode(bundle))
+    return seal(BUNDLE_VERSION, _ENCODER.encode(bundle))
 
 
 def decode_bundle(blob: bytes) -> tuple[list[Title], dict[str, npt.NDArray[Any]]]:
@@ -111,7 +118,7 @@ def decode_bundle(blob: bytes) -> tuple[list[Title], dict[str, npt.NDArray[Any]]
     ------
     SnapshotError : the blob is corrupt or of another version.
     """
-    body = _unseal(blob, BUNDLE_VERSION, "a snapshot's bundle")
+    body = unseal(blob, BUNDLE_VERSION, "a snapshot's bundle")
     try:
         bundle = _BUNDLE_DECODER.decode(body)
         arrays = {name: np.frombuffer(stored.data, stored.dtype).reshape(stored.shape) for name, stored in bundle.arrays.items()}

@@ -2,12 +2,18 @@
 
     <namespace>:{<member>}:state             hash   state bytes and fence of one member
     <namespace>:{<member>}:cand:<version>    string candidates of one member in one snapshot
+    <namespace>:{<member>}:fresh:<version>   hash   candidates of one member retrieved anew in one snapshot, and their fence
     <namespace>:snapshot:<version>:<part>    string manifest, titles
     <namespace>:pointer:<arm>                hash   current and previous version that an arm serves
     <namespace>:epoch:<topic>                hash   Kafka's topic id / partition count to the epoch number given to them
     <namespace>:epoch-starts:<topic>         hash   epoch:partition to the first offset that belongs to the epoch
     <namespace>:installed                    string version of the lake's member states that was last merged in
     <namespace>:watermark:<topic>            hash   epoch:partition to the next offset whose effects are all in Redis
+    <namespace>:signals:<topic>:<partition>  sorted set   members to retrieve for, by the offset that asked for it
+    <namespace>:trending:<country>:<part>    string what is trending, as published; `all` in the place of a country: everywhere
+    <namespace>:trending-lease               string the worker that publishes it
+    <namespace>:{trending/<n>/<s>/<i>}:…     what it is counted from in shard i of n, in windows of s seconds; see
+                                             nearline/trending/shards.py
 
 All keys of one member share a hash tag, so that they live on one node of a Redis Cluster.
 """
@@ -18,6 +24,7 @@ from shared.errors import InputError
 
 STATE_FIELD = b"s"
 FENCE_FIELD = b"f"
+BLOB_FIELD = b"b"
 CURRENT_FIELD = b"current"
 PREVIOUS_FIELD = b"previous"
 
@@ -37,6 +44,11 @@ def state(namespace: str, member_id: str) -> str:
 def candidates(namespace: str, member_id: str, version: str) -> str:
     """Key of a member's candidates in one snapshot."""
     return f"{namespace}:{_tag(member_id)}:cand:{version}"
+
+
+def fresh(namespace: str, member_id: str, version: str) -> str:
+    """Key of the hash of a member's candidates that were retrieved anew in one snapshot."""
+    return f"{namespace}:{_tag(member_id)}:fresh:{version}"
 
 
 def snapshot(namespace: str, version: str, part: str) -> str:
@@ -67,6 +79,26 @@ def installed(namespace: str) -> str:
 def watermark(namespace: str, topic: str) -> str:
     """Key of the hash of a topic's watermarks."""
     return f"{namespace}:watermark:{topic}"
+
+
+def trending(namespace: str, country: str | None, part: str) -> str:
+    """Key of what is trending in a country (None: everywhere) at a part of the day."""
+    return f"{namespace}:trending:{country or 'all'}:{part}"
+
+
+def trending_lease(namespace: str) -> str:
+    """Key that names the worker that publishes what is trending."""
+    return f"{namespace}:trending-lease"
+
+
+def trending_shard(namespace: str, shards: int, window_s: int, shard: int) -> str:
+    """How all keys of one shard of trending's counters begin. They share a hash tag, and none is that of a member."""
+    return f"{namespace}:{{trending/{shards}/{window_s}/{shard}}}"
+
+
+def signals(namespace: str, topic: str, partition: int) -> str:
+    """Key of the sorted set of members whom records of one partition ask to retrieve for."""
+    return f"{namespace}:signals:{topic}:{partition}"
 
 
 def member_of(namespace: str, key: str) -> str:
