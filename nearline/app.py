@@ -10,11 +10,11 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from nearline import feedback_agent, metrics
+from nearline.batch_reader import BatchReader
 from nearline.feedback_agent import Failed
 from nearline.flushing import Flusher
-from nearline.plays_reader import PlaysReader
 from nearline.readiness import Readiness
-from nearline.state_writer import Source
+from nearline.records import Source, Writer
 from nearline.watchdog import Progress
 from shared.config import Config
 
@@ -27,6 +27,7 @@ def build(
     config: Config,
     plays: Source,
     feedback: Source,
+    writer: Writer,
     flusher: Flusher,
     progress: Progress,
     readiness: Readiness,
@@ -39,7 +40,7 @@ def build(
     Parameters
     ----------
     failed : told of an error that the worker cannot go on from; ends the process.
-    instance : see `PlaysReader`.
+    instance : see `BatchReader`.
     scratch : where Faust makes the folders of the tables that this app has none of; by itself it takes the working folder,
         which a deployment keeps read-only.
     """
@@ -66,7 +67,7 @@ def build(
 
     @app.agent(topic, name="feedback", concurrency=1)  # one coroutine: acknowledged in order
     async def serve_feedback(stream: Any) -> None:
-        await feedback_agent.serve(stream, feedback, flusher, failed)
+        await feedback_agent.serve(stream, feedback, writer, flusher, failed)
 
     @app.on_rebalance_complete.connect
     async def note_feedback(*_: Any, **__: Any) -> None:
@@ -75,7 +76,7 @@ def build(
     async def note_plays(partitions: list[int]) -> None:
         readiness.assigned(plays.topic, partitions)
 
-    reader = PlaysReader(config, plays, flusher, instance=instance, on_assigned=note_plays)
+    reader = BatchReader(config, "plays", plays, writer, flusher, instance=instance, on_assigned=note_plays)
 
     @app.service
     class Plays(Service):

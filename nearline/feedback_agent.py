@@ -13,22 +13,27 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from nearline.flushing import Flusher
-from nearline.records import Place
-from nearline.state_writer import Source
+from nearline.records import Arrived, Place, Source, Writer
 
 Failed = Callable[[BaseException], None]
 Resume = Callable[[dict[Place, int | None]], Awaitable[dict[Place, int]]]
 
 
-async def serve(stream: Any, source: Source, flusher: Flusher, failed: Failed) -> None:
+async def serve(stream: Any, source: Source, writer: Writer, flusher: Flusher, failed: Failed) -> None:
     """The agent's body: flush each event, then acknowledge it. It never goes past an event that it could not flush."""
     async for event in stream.noack().events():
         try:
-            await flusher.flush(source, [event.message])
+            await flusher.flush(writer, source, [_record(event.message)])
         except Exception as error:
             failed(error)
             await asyncio.Event().wait()  # Faust would start the agent anew, behind this event
         event.ack()
+
+
+def _record(message: Any) -> Arrived:
+    """Faust's message, which has its time in seconds."""
+    arrived_at_ms = None if message.timestamp is None else round(message.timestamp * 1000)
+    return Arrived(message.partition, message.offset, arrived_at_ms, message.key, message.value)
 
 
 def resuming_transport(app: faust.App, resume: Resume, failed: Failed) -> Any:

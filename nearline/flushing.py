@@ -1,6 +1,6 @@
-"""Carries batches from the event loop to the state writer's thread, and tries again while Redis fails.
+"""Carries batches from the event loop to the writers' thread, and tries again while Redis fails.
 
-The writer has one thread: the plays reader and the feedback agent take turns, so its cache needs no locks, and Kafka's
+The writers have one thread: the readers and the feedback agent take turns, so a writer's cache needs no locks, and Kafka's
 heartbeats go on while a batch is folded.
 """
 
@@ -14,8 +14,7 @@ from typing import TypeVar
 import redis.exceptions
 
 from nearline import metrics
-from nearline.records import Place, Record
-from nearline.state_writer import Source, StateWriter
+from nearline.records import Place, Record, Source, Writer
 from nearline.watchdog import Progress
 from nearline.watermarks import LostWritesError, Watermarks
 from shared.errors import UnavailableError
@@ -28,30 +27,29 @@ T = TypeVar("T")
 
 
 class Flusher:
-    """Runs the state writer for coroutines.
+    """Runs writers for coroutines.
 
     Parameters
     ----------
     limit_s : how long one batch may fail before the worker gives up.
     """
 
-    def __init__(self, writer: StateWriter, watermarks: Watermarks, progress: Progress, limit_s: float) -> None:
-        self._writer = writer
+    def __init__(self, watermarks: Watermarks, progress: Progress, limit_s: float) -> None:
         self._watermarks = watermarks
         self._progress = progress
         self._limit_s = limit_s
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state-writer")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._is_closing = False
 
-    async def flush(self, source: Source, records: Sequence[Record]) -> dict[Place, int]:
-        """Bring a batch's effect into Redis; the offsets that may be committed. See `StateWriter.write`.
+    async def flush(self, writer: Writer, source: Source, records: Sequence[Record]) -> dict[Place, int]:
+        """Bring a batch's effect into Redis; the offsets that may be committed. See `Writer.write`.
 
         Raises
         ------
         LostWritesError, ConflictError : see there.
         UnavailableError : Redis or Kafka kept failing for `limit_s`.
         """
-        reached = await self._persist(lambda: self._writer.write(source, records))
+        reached = await self._persist(lambda: writer.write(source, records))
         self._progress.flushed()
         return reached
 

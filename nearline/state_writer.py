@@ -1,6 +1,6 @@
 """The worker's one step: a batch of records in, its effect in Redis out; then the caller acknowledges to Kafka.
 
-    decode → drop what the states have seen → fold → write under the fence → dead letters → watermark
+    decode → drop what the states have seen → fold → write under the fence → followers → dead letters → watermark
 
 Knows nothing of Faust and asyncio: it is called from one thread, by the plays reader and by the feedback agent. When `write`
 returns, everything in the batch is in Redis (or on the dead-letter topic); when it raises, nothing may be acknowledged, and
@@ -9,12 +9,14 @@ giving it the batch again does no harm.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nearline import metrics
 from nearline.dead_letters import DeadLetter, DeadLetters
-from nearline.records import Place, Record
+from nearline.following import Batch, Follower
+from nearline.records import Place, Record, Source
 from nearline.state_cache import Held, StateCache
 from nearline.watermarks import LostWritesError, Watermarks
 from shared import fence as fences
@@ -22,6 +24,7 @@ from shared import state as states
 from shared.errors import ConflictError, EventError
 from shared.events import Feedback, Play
 from shared.fence import Fence, Position
+from shared.state import MemberState
 from shared.store import StateStore, StateWrite
 
 FOLD_ATTEMPTS = 20
@@ -29,17 +32,32 @@ FOLD_ATTEMPTS = 20
 
 log = logging.getLogger(__name__)
 
-Decode = Callable[[bytes | None, bytes | None], Play | Feedback]
-Arrival = tuple[Position, Play | Feedback]
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What some records say.
+
+    Attributes
+    ----------
+    events : of each record, None where it cannot be read.
+    by_member : member id to the places of its events in `events`, in their order.
+    """
+
+    events: list[Play | Feedback | None]
+    by_member: dict[str, list[int]]
+    unreadable: list[DeadLetter]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A topic that states are made from."""
+class Written:
+    """A member's state as this batch has left it in Redis."""
 
-    topic: str
-    epoch: int
-    decode: Decode
+    blob: bytes
+    fence: Fence
+
+    def state(self) -> MemberState:
+        """See `nearline.following.MemberChange`."""
+        return states.decode(self.blob)
 
 
 class StateWriter:
@@ -48,14 +66,23 @@ class StateWriter:
     Parameters
     ----------
     store : the member states.
-    cached_members : how many states to keep in memory.
+    cache_bytes : memory for states that are kept between batches.
+    followers : what else happens with each batch.
     """
 
-    def __init__(self, store: StateStore, watermarks: Watermarks, dead_letters: DeadLetters, cached_members: int) -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        watermarks: Watermarks,
+        dead_letters: DeadLetters,
+        cache_bytes: int,
+        followers: Sequence[Follower] = (),
+    ) -> None:
         self._store = store
         self._watermarks = watermarks
         self._dead_letters = dead_letters
-        self._cache = StateCache(cached_members)
+        self._cache = StateCache(cache_bytes)
+        self._followers = followers
 
     def write(self, source: Source, records: Sequence[Record]) -> dict[Place, int]:
         """Bring the effect of some records of one topic into Redis, each partition's in the order of its offsets.
@@ -71,47 +98,50 @@ class StateWriter:
         redis.RedisError, UnavailableError : Redis or Kafka failed; nothing may be acknowledged, the batch may be repeated.
         """
         began_s = time.perf_counter()
-        reached = {Place(source.topic, record.partition): record.offset + 1 for record in records}
+        reached = offsets_after(source.topic, records)
         self._watermarks.check(reached)
-        arrivals, unreadable = decode(source, records)
-        seen = self._apply(source.topic, arrivals)
-        self._dead_letters.send(unreadable)
+        decoded = decode(source, records)
+        changed, seen = self._apply(source, records, decoded)
+        batch = Batch(source, records, decoded.events, changed)
+        for follower in self._followers:
+            follower.follow(batch)
+        self._dead_letters.send(decoded.unreadable)
         self._watermarks.advance(reached)
-        metrics.EVENTS.labels(source.topic).inc(len(records) - len(unreadable) - seen)
+        metrics.EVENTS.labels(source.topic).inc(len(records) - len(decoded.unreadable) - seen)
         metrics.SEEN.labels(source.topic).inc(seen)
-        metrics.DEAD_LETTERS.labels(source.topic).inc(len(unreadable))
+        metrics.DEAD_LETTERS.labels(source.topic).inc(len(decoded.unreadable))
         metrics.BATCHES.labels(source.topic).inc()
         metrics.BATCH_SECONDS.labels(source.topic).observe(time.perf_counter() - began_s)
-        for letter in unreadable[:3]:
+        for letter in decoded.unreadable[:3]:
             log.warning("dead letter %s/%d@%d: %s", letter.topic, letter.partition, letter.offset, letter.reason)
         return reached
 
-    def _apply(self, topic: str, arrivals: dict[str, list[Arrival]]) -> int:
-        """Fold and write; how many events the states had seen already."""
-        held = self._read(list(arrivals))
-        pending, seen = arrivals, 0
+    def _apply(self, source: Source, records: Sequence[Record], decoded: Decoded) -> tuple[dict[str, Written], int]:
+        """Fold and write; the states that were written, and how many events the states had seen already."""
+        held = self._take(list(decoded.by_member))
+        changed: dict[str, Written] = {}
+        pending, seen = list(decoded.by_member), 0
         for _ in range(FOLD_ATTEMPTS):
-            folded: dict[str, Held] = {}
             writes: list[StateWrite] = []
-            for member_id, events in pending.items():
-                before = held[member_id]
-                after, dropped = fold(before, topic, events)
+            for member_id in pending:
+                own = held[member_id]
+                write, dropped = fold(member_id, own, source, records, decoded.events, decoded.by_member[member_id])
                 seen += dropped
-                if after is not None:
-                    folded[member_id] = after
-                    blob = states.encode(after.state)
-                    writes.append(StateWrite(member_id, before.fence_bytes, after.fence_bytes, blob))
-            moved = self._write(writes, folded, held)
-            if not moved:
-                return seen
-            pending = {member_id: arrivals[member_id] for member_id in moved}
-        raise ConflictError(f"the state of member {next(iter(pending))!r} kept being moved by another writer")
+                if write is None:
+                    self._cache.put(member_id, own)
+                else:
+                    writes.append(write)
+            pending = self._write(writes, held, changed)
+            if not pending:
+                return changed, seen
+        raise ConflictError(f"the state of member {pending[0]!r} kept being moved by another writer")
 
-    def _read(self, member_ids: list[str]) -> dict[str, Held]:
+    def _take(self, member_ids: list[str]) -> dict[str, Held]:
+        """The members' states, from memory or from Redis. Until they are put back, a failure forgets them."""
         held: dict[str, Held] = {}
         missing: list[str] = []
         for member_id in member_ids:
-            known = self._cache.get(member_id)
+            known = self._cache.take(member_id)
             if known is None:
                 missing.append(member_id)
             else:
@@ -123,67 +153,104 @@ class StateWriter:
                 held[member_id] = Held.of(stored)
         return held
 
-    def _write(self, writes: list[StateWrite], folded: dict[str, Held], held: dict[str, Held]) -> list[str]:
-        """Write, remember what was written, and put what is there instead into `held`; the members where that was so."""
+    def _write(self, writes: list[StateWrite], held: dict[str, Held], changed: dict[str, Written]) -> list[str]:
+        """Write, keep what was written, and take what is there instead into `held`; the members where that was so."""
         if not writes:
             return []
         moved: list[str] = []
         for write, there in zip(writes, self._store.write(writes), strict=True):
+            member_id = write.member_id
             if there is None:
-                self._cache.put(write.member_id, folded[write.member_id])
+                own = held[member_id]
+                self._cache.put(member_id, own)
+                changed[member_id] = Written(write.state, own.fence)
                 continue
             now = Held.of(there)
-            _must_be_ahead(write.member_id, held[write.member_id].fence, now.fence)
-            held[write.member_id] = now
-            moved.append(write.member_id)
+            _must_be_ahead(member_id, fences.decode(write.fence_before), now.fence)
+            held[member_id] = now
+            moved.append(member_id)
         metrics.CONFLICTS.inc(len(moved))
         return moved
 
 
-def decode(source: Source, records: Sequence[Record]) -> tuple[dict[str, list[Arrival]], list[DeadLetter]]:
-    """Records to the events of each member in the order they came, and what cannot be read."""
-    arrivals: dict[str, list[Arrival]] = {}
-    unreadable: list[DeadLetter] = []
-    topic, epoch, read = source.topic, source.epoch, source.decode
+def offsets_after(topic: str, records: Sequence[Record]) -> dict[Place, int]:
+    """Of each partition the offset after its last record."""
+    last: dict[int, int] = {}
     for record in records:
+        last[record.partition] = record.offset
+    return {Place(topic, partition): offset + 1 for partition, offset in last.items()}
+
+
+def decode(source: Source, records: Sequence[Record]) -> Decoded:
+    """Read some records, and sort them by member."""
+    events: list[Play | Feedback | None] = []
+    by_member: defaultdict[str, list[int]] = defaultdict(list)
+    unreadable: list[DeadLetter] = []
+    read = source.decode
+    for number, record in enumerate(records):
         key, value = record.key, record.value
         try:
-            event = read(value, key)
+            event = read(value, key, record.timestamp)
         except EventError as error:
-            place = (topic, epoch, record.partition, record.offset)
+            place = (source.topic, source.epoch, record.partition, record.offset)
             unreadable.append(DeadLetter.of(*place, key=key, value=value, reason=str(error)))
+            events.append(None)
             continue
-        arrival = (Position(epoch, record.partition, record.offset), event)
-        known = arrivals.get(event.member_id)
-        if known is None:
-            arrivals[event.member_id] = [arrival]
-        else:
-            known.append(arrival)
-    return arrivals, unreadable
+        events.append(event)
+        by_member[event.member_id].append(number)
+    return Decoded(events, by_member, unreadable)
 
 
-def fold(before: Held, topic: str, arrivals: Sequence[Arrival]) -> tuple[Held | None, int]:
-    """A member's state after some events of one topic.
+def fold(
+    member_id: str,
+    held: Held,
+    source: Source,
+    records: Sequence[Record],
+    events: Sequence[Play | Feedback | None],
+    places: list[int],
+) -> tuple[StateWrite | None, int]:
+    """Fold a member's events of one topic into the state held, and move its fence to the last of them.
+
+    Parameters
+    ----------
+    places : where in `records` and `events` the member's are.
 
     Returns
     -------
-    The state with its fence moved to the last event, or None when it had seen them all; and how many it had seen.
+    What to write, or None when the state had seen them all; and how many it had seen.
     """
-    fresh = [event for at, event in arrivals if not fences.has_seen(before.fence, topic, at)]
-    if not fresh:
-        return None, len(arrivals)
-    fence = dict(before.fence)
-    for at, _ in arrivals:
-        fences.advance(fence, topic, at)
-    after = Held(states.fold(before.state, fresh), fence, fences.encode(fence))
-    return after, len(arrivals) - len(fresh)
+    topic, epoch = source.topic, source.epoch
+    first, last = records[places[0]], records[places[-1]]
+    reached = held.fence.get(topic)
+    if _is_all_fresh(reached, epoch, first, last):
+        fresh = [events[place] for place in places]
+        fence = {**held.fence, topic: Position(epoch, last.partition, last.offset)}
+    else:
+        fresh, fence = [], dict(held.fence)
+        for place in places:
+            at = Position(epoch, records[place].partition, records[place].offset)
+            if reached is None or at.is_after(reached):
+                fresh.append(events[place])
+            fences.advance(fence, topic, at)
+        if not fresh:
+            return None, len(places)
+    blob = held.state.fold(fresh)  # type: ignore[arg-type]  # `places` leads to events only
+    before, held.fence, held.fence_bytes = held.fence_bytes, fence, fences.encode(fence)
+    return StateWrite(member_id, before, held.fence_bytes, blob), len(places) - len(fresh)
+
+
+def _is_all_fresh(reached: Position | None, epoch: int, first: Record, last: Record) -> bool:
+    """Whether records from `first` to `last` are all new to a state that has reached so far: what is so nearly always."""
+    if reached is None:
+        return first.partition == last.partition
+    return reached.partition == first.partition == last.partition and (reached.epoch, reached.offset) < (epoch, first.offset)
 
 
 def _must_be_ahead(member_id: str, ours: Fence, there: Fence) -> None:
     """A state that somebody else moved is ahead of the one read before. One that is behind was lost and restored."""
     for topic, position in ours.items():
         now = there.get(topic)
-        if now is None or position.is_after(now):
+        if now is None or now.is_behind(position):
             raise LostWritesError(
                 f"Redis lost its newest writes: the state of member {member_id!r} went back from {position} of {topic} "
                 f"to {now}; start the worker again, and it resumes from the watermark"

@@ -18,7 +18,8 @@ from nearline import app as apps
 from nearline.dead_letters import DeadLetters
 from nearline.flushing import Flusher
 from nearline.readiness import Readiness
-from nearline.state_writer import Source, StateWriter
+from nearline.records import Source
+from nearline.state_writer import StateWriter
 from nearline.watchdog import Progress, Watchdog
 from nearline.watermarks import Watermarks
 from shared import events, metrics, store, topics
@@ -36,7 +37,7 @@ class Worker:
 
     Parameters
     ----------
-    instance : see `nearline.plays_reader.PlaysReader`.
+    instance : see `nearline.batch_reader.BatchReader`.
     """
 
     def __init__(self, config: Config, instance: str | None = None) -> None:
@@ -60,12 +61,15 @@ class Worker:
         namespace = config.redis.namespace
         watermarks = Watermarks(client, namespace, {source.topic: source.epoch for source in (plays, feedback)})
         dead_letters = DeadLetters(config.kafka)
-        writer = StateWriter(StateStore(client, namespace), watermarks, dead_letters, config.nearline.cached_members)
+        cache_bytes = config.nearline.cache_mb << 20
+        writer = StateWriter(StateStore(client, namespace), watermarks, dead_letters, cache_bytes)
         progress = Progress()
-        flusher = Flusher(writer, watermarks, progress, 0.75 * config.nearline.stall_timeout_s)
+        flusher = Flusher(watermarks, progress, 0.75 * config.nearline.stall_timeout_s)
         readiness = Readiness([plays.topic, feedback.topic], click.echo)
         scratch = tempfile.TemporaryDirectory(prefix="marquee-nearline-")
-        app = apps.build(config, plays, feedback, flusher, progress, readiness, self._fail, self._instance, Path(scratch.name))
+        app = apps.build(
+            config, plays, feedback, writer, flusher, progress, readiness, self._fail, self._instance, Path(scratch.name)
+        )
         self._faust = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, loglevel="WARNING")
         self._faust.spinner = None  # it writes escape sequences to standard output
         if not log.isEnabledFor(logging.DEBUG):

@@ -35,12 +35,12 @@ def work(context: Context) -> dict[str, str]:
 
 
 def log(lake: Lake, config: Config) -> DataFrame:
-    """Every play and feedback ever, as records: topic, epoch, partition, offset, key, value.
+    """Every play and feedback ever, as records: topic, epoch, partition, offset, arrived_at_ms, key, value.
 
     Imported history has no place in a topic: its epoch is null.
     """
     topics = [config.kafka.plays_topic, config.kafka.feedback_topic]
-    columns = ["topic", "epoch", "partition", "offset", "key", "value"]
+    columns = ["topic", "epoch", "partition", "offset", "arrived_at_ms", "key", "value"]
     streamed = lake.read(tables.BRONZE).where(F.col("topic").isin(topics)).select(*columns)
     nowhere = F.lit(None).cast("int")
     imported = lake.read(tables.PLAYS).where(F.col("source") == IMPORTED)
@@ -64,6 +64,7 @@ def log(lake: Lake, config: Config) -> DataFrame:
             nowhere.alias("epoch"),
             nowhere.alias("partition"),
             nowhere.cast("long").alias("offset"),
+            nowhere.cast("long").alias("arrived_at_ms"),
             F.col("member_id").cast("binary").alias("key"),
             F.to_json(event).cast("binary").alias("value"),
         )
@@ -93,11 +94,11 @@ def states(records: DataFrame, config: Config) -> DataFrame:
     )
 
 
-_Row = tuple[bytes, bytes, str, int | None, int | None, int | None]
+_Row = tuple[bytes, bytes, str, int | None, int | None, int | None, int | None]
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[_Row]:
-    columns = [batch[name].to_pylist() for name in ("key", "value", "topic", "epoch", "partition", "offset")]
+    columns = [batch[name].to_pylist() for name in ("key", "value", "topic", "epoch", "partition", "offset", "arrived_at_ms")]
     return zip(*columns, strict=True)
 
 
@@ -105,10 +106,10 @@ def _fold(key: bytes, rows: list[_Row], feedback_topic: str) -> tuple[str, bytes
     """One member's records to member_id, state bytes and fence bytes; None when not one of them can be read."""
     log: list[Any] = []
     reached: Fence = {}
-    for _, value, topic, epoch, partition, offset in rows:
+    for _, value, topic, epoch, partition, offset, arrived_at_ms in rows:
         decode = events.decode_feedback if topic == feedback_topic else events.decode_play
         try:
-            log.append(decode(value, key))
+            log.append(decode(value, key, arrived_at_ms))
         except EventError:
             continue
         if epoch is not None and partition is not None and offset is not None:

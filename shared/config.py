@@ -93,11 +93,37 @@ class NearlineConfig(Section, frozen=True):
     """The stream worker."""
 
     group: str = "marquee-nearline"
-    batch_events: Count = 4000  # most events folded and written in one step
+    batch_events: Count = 20_000  # most events folded and written in one step; with little lag there are fewer
     session_timeout_s: Positive = 10.0  # a worker silent for longer loses its partitions
     stall_timeout_s: Positive = 30.0  # no progress while there is lag: the worker ends itself
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0  # 0: no metrics endpoint
-    cached_members: Annotated[int, msgspec.Meta(ge=0)] = 50_000  # states kept in memory
+    cache_mb: Annotated[int, msgspec.Meta(ge=0)] = 256  # memory for states between batches
+
+
+class TrendingConfig(Section, frozen=True):
+    """Live trending: counted and published by the stream workers, shown by the request library."""
+
+    window_s: Annotated[int, msgspec.Meta(ge=60)] = 3600  # what is counted together, by the time of the page or the play
+    windows: Count = 48  # kept; pages and plays from before them are not counted
+    half_life_h: Positive = 12.0  # the weight of a window halves with each so many hours of age
+    join_s: Annotated[int, msgspec.Meta(ge=1)] = 7200  # a play so long after its page is a take; one waits longer for the other
+    prior_strength: Positive = 200.0  # impressions that the prior of a take-rate is worth
+    credibility: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = 0.95  # chance that a rate is above its published lower bound
+    publish_s: Positive = 5.0
+    expire_s: Annotated[int, msgspec.Meta(ge=1)] = 60  # without a newer one, pages go back to the snapshot's after this
+    titles: Count = 100  # published for each country and part of the day
+    shards: Count = 4  # hash tags that the counters are spread over; counting starts anew when this is changed
+    utc_offset_h: dict[str, Annotated[float, msgspec.Meta(ge=-12, le=14)]] = {}  # country to its local time; others have UTC
+
+
+class RetrievalConfig(Section, frozen=True):
+    """Candidates retrieved anew by the stream workers after a member finished a title, gave a thumb, or got far into a title."""
+
+    candidates: Count = 300  # kept for each member
+    batch_members: Count = 64  # most members retrieved for in one step; with little to do there are fewer
+    queue_members: Count = 10_000  # waiting in memory; further ones wait in Redis
+    lateness_s: Positive = 900.0  # what happened longer ago is left to the nightly run
+    expire_s: Annotated[int, msgspec.Meta(ge=1)] = 172_800  # candidates, and members waiting in Redis, are kept so long
 
 
 class OnlineConfig(Section, frozen=True):
@@ -135,6 +161,8 @@ class Config(Section, frozen=True):
     jobs: JobsConfig = JobsConfig()
     training: TrainingConfig = TrainingConfig()
     nearline: NearlineConfig = NearlineConfig()
+    trending: TrendingConfig = TrendingConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
     online: OnlineConfig = OnlineConfig()
     publish: PublishConfig = PublishConfig()
     imports: ImportConfig = ImportConfig()

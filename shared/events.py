@@ -20,6 +20,9 @@ SECONDS_BELOW_MS = 100_000_000_000
 """Times between zero and this (March 1973 in milliseconds) are taken for seconds by mistake, in events and in files."""
 LATEST_MS = 4_102_444_800_000
 """1 January 2100: a later time is a broken clock."""
+AHEAD_LIMIT_MS = 24 * 3600 * 1000
+"""An event may be so much later than its arrival at Kafka, since devices' clocks differ. One from further ahead would count as
+the newest play of its title until its time came."""
 
 PlayKind = Literal["start", "progress", "stop"]
 FeedbackKind = Literal["thumbs_up", "thumbs_down", "list_add", "list_remove"]
@@ -85,12 +88,15 @@ class Impression(msgspec.Struct, frozen=True, kw_only=True):
     fence: dict[str, str]  # source topic -> "epoch:partition:offset" of the live state used; empty without one
     allocation: dict[str, str]  # test -> cell
     cells: list[Cell]
+    country: str | None = None
+    device: str | None = None
 
 
 _PLAYS = msgspec.json.Decoder(Play)
 _FEEDBACK = msgspec.json.Decoder(Feedback)
 _IMPRESSIONS = msgspec.json.Decoder(Impression)
 _ENCODER = msgspec.json.Encoder()
+_decode_play = _PLAYS.decode
 
 
 def encode(event: Play | Feedback | Impression) -> bytes:
@@ -98,37 +104,52 @@ def encode(event: Play | Feedback | Impression) -> bytes:
     return _ENCODER.encode(event)
 
 
-def decode_play(value: bytes | None, key: bytes | None) -> Play:
+def decode_play(value: bytes | None, key: bytes | None, arrived_at_ms: int | None = None) -> Play:
     """Read one value of topic `plays`.
 
     Parameters
     ----------
     value : the record's value; None is a tombstone, which this topic has no use for.
     key : the record's key, which must be the member_id in UTF-8: it decides the partition, and so the order.
+    arrived_at_ms : when the record came to Kafka; None where that is not known, as for history brought in files.
 
     Raises
     ------
     EventError : with the reason, in one sentence.
     """
-    play: Play = _decode(_PLAYS, value, key)
+    try:
+        play: Play = _decode_play(value)  # type: ignore[arg-type]
+        # Every play passes here, so what is wrong with one is only worked out when something is.
+        if (
+            play.schema == SCHEMA_VERSION
+            and play.runtime_s > 0
+            and play.at_ms >= SECONDS_BELOW_MS
+            and (arrived_at_ms is None or play.at_ms - arrived_at_ms <= AHEAD_LIMIT_MS)
+            and play.member_id.encode() == key
+            and len(value) <= MAX_EVENT_BYTES  # type: ignore[arg-type]
+        ):
+            return play
+    except (msgspec.DecodeError, TypeError, UnicodeError, RecursionError):
+        pass
+    play = _decode(_PLAYS, value, key, arrived_at_ms)
     if play.runtime_s <= 0:
         raise EventError(f"runtime_s is {play.runtime_s}; a title's running time is positive")
     return play
 
 
-def decode_feedback(value: bytes | None, key: bytes | None) -> Feedback:
+def decode_feedback(value: bytes | None, key: bytes | None, arrived_at_ms: int | None = None) -> Feedback:
     """Read one value of topic `feedback`; see `decode_play`."""
-    feedback: Feedback = _decode(_FEEDBACK, value, key)
+    feedback: Feedback = _decode(_FEEDBACK, value, key, arrived_at_ms)
     return feedback
 
 
-def decode_impression(value: bytes | None, key: bytes | None) -> Impression:
+def decode_impression(value: bytes | None, key: bytes | None, arrived_at_ms: int | None = None) -> Impression:
     """Read one value of topic `impressions`; see `decode_play`."""
-    impression: Impression = _decode(_IMPRESSIONS, value, key, limit=1 << 20)
+    impression: Impression = _decode(_IMPRESSIONS, value, key, arrived_at_ms, limit=1 << 20)
     return impression
 
 
-def _decode(decoder: Any, value: bytes | None, key: bytes | None, limit: int = MAX_EVENT_BYTES) -> Any:
+def _decode(decoder: Any, value: bytes | None, key: bytes | None, arrived_at_ms: int | None, limit: int = MAX_EVENT_BYTES) -> Any:
     if value is None:
         raise EventError("the record has no value")
     if len(value) > limit:
@@ -143,6 +164,9 @@ def _decode(decoder: Any, value: bytes | None, key: bytes | None, limit: int = M
         raise EventError(f"schema is {event.schema}; this version reads schema {SCHEMA_VERSION}")
     if 0 < event.at_ms < SECONDS_BELOW_MS:
         raise EventError(f"at_ms {event.at_ms} looks like seconds; milliseconds are due")
+    if arrived_at_ms is not None and event.at_ms - arrived_at_ms > AHEAD_LIMIT_MS:
+        ahead_h = (event.at_ms - arrived_at_ms) / 3_600_000
+        raise EventError(f"at_ms {event.at_ms} is {ahead_h:.0f} h after the record came to Kafka: a clock is wrong")
     if key is None:
         raise EventError("the record has no key; its member_id is due")
     if key != event.member_id.encode():

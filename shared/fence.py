@@ -40,7 +40,8 @@ Fence = dict[str, Position]
 
 def encode(fence: Fence) -> bytes:
     """`topic=epoch:partition:offset`, joined by `;` in the topics' order: equal fences give equal bytes."""
-    return ";".join(f"{topic}={at.epoch}:{at.partition}:{at.offset}" for topic, at in sorted(fence.items())).encode()
+    entries = fence.items() if len(fence) == 1 else sorted(fence.items())
+    return ";".join([f"{topic}={epoch}:{partition}:{offset}" for topic, (epoch, partition, offset) in entries]).encode()
 
 
 def decode(blob: bytes | None) -> Fence:

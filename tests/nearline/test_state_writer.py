@@ -7,8 +7,8 @@ import pytest
 
 from nearline import metrics
 from nearline.dead_letters import DeadLetters
-from nearline.records import Place
-from nearline.state_writer import Source, StateWriter
+from nearline.records import Arrived, Place, Source
+from nearline.state_writer import StateWriter
 from nearline.watermarks import LostWritesError, Watermarks
 from shared import events, keys, state, store
 from shared.config import Config
@@ -23,16 +23,8 @@ PLAYS = Source("plays", 1, events.decode_play)
 FEEDBACK = Source("feedback", 1, events.decode_feedback)
 
 
-@dataclass(frozen=True)
-class Arrived:
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-
-
 def arrived(offset: int, event: Play | Feedback, partition: int = 0) -> Arrived:
-    return Arrived(partition, offset, event.member_id.encode(), events.encode(event))
+    return Arrived(partition, offset, START_MS, event.member_id.encode(), events.encode(event))
 
 
 @dataclass
@@ -45,7 +37,7 @@ class Bench:
     def writer(self) -> StateWriter:
         space = self.config.redis.namespace
         marks = Watermarks(self.client, space, {"plays": 1, "feedback": 1})
-        return StateWriter(StateStore(self.client, space), marks, DeadLetters(self.config.kafka), 100)
+        return StateWriter(StateStore(self.client, space), marks, DeadLetters(self.config.kafka), 1 << 20)
 
     def state(self, member: str) -> bytes:
         return StateStore(self.client, self.config.redis.namespace).read([member])[0].state

@@ -1,101 +1,129 @@
 """The pure parts of the nearline layer: decoding and folding a batch, the cache, dead letters, readiness, the watchdog."""
 
 import base64
-from dataclasses import dataclass
 
 import pytest
 
 from nearline import dead_letters, state_writer, watchdog
 from nearline.dead_letters import DeadLetter
 from nearline.readiness import Readiness
+from nearline.records import Arrived, Source
 from nearline.state_cache import Held, StateCache
-from nearline.state_writer import Source
 from nearline.watchdog import Progress
-from shared import events, fence, state
+from shared import events, state
 from shared.fence import Position
 from shared.state import EMPTY
-from shared.store import MISSING, StoredState
-from tests.nearline.event_log import play
+from shared.store import MISSING, StateWrite, StoredState
+from tests.nearline.event_log import START_MS, play
 
 PLAYS = Source("plays", 3, events.decode_play)
 
 
-@dataclass(frozen=True)
-class Arrived:
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-
-
 def arrived(offset: int, event: events.Play, partition: int = 0) -> Arrived:
-    return Arrived(partition, offset, event.member_id.encode(), events.encode(event))
+    return Arrived(partition, offset, START_MS, event.member_id.encode(), events.encode(event))
 
 
 def test_decoding_groups_by_member_in_order_and_puts_the_unreadable_aside() -> None:
     records = [
         arrived(5, play("a", 1)),
-        Arrived(0, 6, b"a", b"{not json"),
+        Arrived(0, 6, START_MS, b"a", b"{not json"),
         arrived(7, play("b", 2)),
-        Arrived(0, 8, None, events.encode(play("a", 3))),
-        Arrived(0, 9, b"other", events.encode(play("a", 4))),
-        Arrived(0, 10, b"a", b"[" * 60_000),
-        Arrived(0, 11, b"a", b"{" + b'"x":{' * 10_000),
+        Arrived(0, 8, START_MS, None, events.encode(play("a", 3))),
+        Arrived(0, 9, START_MS, b"other", events.encode(play("a", 4))),
+        Arrived(0, 10, START_MS, b"a", b"[" * 60_000),
+        Arrived(0, 11, START_MS, b"a", b"{" + b'"x":{' * 10_000),
         arrived(12, play("a", 5)),
     ]
-    arrivals, unreadable = state_writer.decode(PLAYS, records)
-    assert {member: [(at.offset, event.event_id) for at, event in found] for member, found in arrivals.items()} == {
-        "a": [(5, "p1"), (12, "p5")],
-        "b": [(7, "p2")],
+    decoded = state_writer.decode(PLAYS, records)
+    assert {member: [records[at].offset for at in found] for member, found in decoded.by_member.items()} == {
+        "a": [5, 12],
+        "b": [7],
     }
-    assert [(letter.epoch, letter.partition, letter.offset) for letter in unreadable] == [(3, 0, at) for at in (6, 8, 9, 10, 11)]
-    assert all(letter.reason for letter in unreadable)
+    assert [None if event is None else event.event_id for event in decoded.events] == ["p1", None, "p2", *[None] * 4, "p5"]
+    letters = [(letter.epoch, letter.partition, letter.offset) for letter in decoded.unreadable]
+    assert letters == [(3, 0, at) for at in (6, 8, 9, 10, 11)]
+    assert all(letter.reason for letter in decoded.unreadable)
+
+
+def test_a_clock_that_is_far_ahead_of_the_arrival_makes_a_dead_letter() -> None:
+    day_ms = events.AHEAD_LIMIT_MS
+    decoded = state_writer.decode(PLAYS, [arrived(at, play("a", at, at_ms=START_MS + day_ms + at)) for at in (0, 1)])
+    assert [letter.offset for letter in decoded.unreadable] == [1]
+    assert "a clock is wrong" in decoded.unreadable[0].reason
 
 
 def test_deep_nesting_in_an_unknown_field_is_unreadable_and_not_fatal() -> None:
     whole = events.encode(play("a", 1))
     deep = whole[:-1] + b',"more":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
-    arrivals, unreadable = state_writer.decode(PLAYS, [Arrived(0, 1, b"a", deep)])
-    assert not arrivals
-    assert len(unreadable) == 1
+    decoded = state_writer.decode(PLAYS, [Arrived(0, 1, START_MS, b"a", deep)])
+    assert not decoded.by_member
+    assert len(decoded.unreadable) == 1
+
+
+def fold(held: Held, records: list[Arrived], source: Source = PLAYS) -> tuple[StateWrite | None, int]:
+    """One member's records, folded as the writer does."""
+    decoded = state_writer.decode(source, records)
+    return state_writer.fold("a", held, source, records, decoded.events, decoded.by_member["a"])
 
 
 def test_folding_drops_what_the_fence_has_seen() -> None:
-    log = [(Position(3, 0, offset), play("a", offset, at_ms=1_700_000_000_000 + offset)) for offset in range(6)]
-    held, seen = state_writer.fold(Held.of(MISSING), "plays", log[:4])
-    assert held is not None
+    log = [play("a", offset, at_ms=START_MS + offset) for offset in range(6)]
+    records = [arrived(offset, event) for offset, event in enumerate(log)]
+    held = Held.of(MISSING)
+    write, seen = fold(held, records[:4])
+    assert write == StateWrite("a", b"", b"plays=3:0:3", state.encode(state.fold(EMPTY, log[:4])))
     assert seen == 0
-    assert held.fence == {"plays": Position(3, 0, 3)}
-    again, seen = state_writer.fold(held, "plays", log)
-    assert again is not None
-    assert seen == 4
-    assert again.state == state.fold(EMPTY, [event for _, event in log])
-    assert fence.decode(again.fence_bytes) == {"plays": Position(3, 0, 5)}
-    assert state_writer.fold(again, "plays", log) == (None, 6)
+    write, seen = fold(held, records)
+    assert write == StateWrite("a", b"plays=3:0:3", b"plays=3:0:5", state.encode(state.fold(EMPTY, log)))
+    assert (held.fence, held.fence_bytes, seen) == ({"plays": Position(3, 0, 5)}, b"plays=3:0:5", 4)
+    assert fold(held, records) == (None, 6)
 
 
 def test_a_topic_that_was_created_anew_is_not_taken_for_seen() -> None:
-    held, _ = state_writer.fold(Held.of(MISSING), "plays", [(Position(1, 0, 900), play("a", 1))])
-    assert held is not None
-    anew, seen = state_writer.fold(held, "plays", [(Position(2, 0, 0), play("a", 2))])
+    held = Held.of(MISSING)
+    fold(held, [arrived(900, play("a", 1))], Source("plays", 1, events.decode_play))
+    anew, seen = fold(held, [arrived(0, play("a", 2))], Source("plays", 2, events.decode_play))
     assert anew is not None
     assert seen == 0
 
 
-def test_folding_leaves_the_state_it_started_from_alone() -> None:
-    before = Held.of(StoredState(state.encode(EMPTY), b"feedback=1:0:4"))
-    state_writer.fold(before, "plays", [(Position(1, 0, 1), play("a", 1))])
-    assert before.fence == {"feedback": Position(1, 0, 4)}
+def test_a_member_whose_producers_choose_partitions_differently_loses_nothing() -> None:
+    held = Held.of(MISSING)
+    first, second, third = (play("a", number, title=f"t{number}") for number in range(3))
+    fold(held, [arrived(900, first, partition=1)])
+    fold(held, [arrived(7, second, partition=2)])
+    write, _ = fold(held, [arrived(901, third, partition=1), arrived(7, second, partition=2)])
+    assert write is not None
+    assert write.state == state.encode(state.fold(EMPTY, [first, second, third]))
+
+
+def test_the_other_topics_of_a_fence_stay() -> None:
+    held = Held.of(StoredState(state.encode(EMPTY), b"feedback=1:0:4"))
+    write, _ = fold(held, [arrived(1, play("a", 1))])
+    assert write is not None
+    assert (write.fence_before, write.fence) == (b"feedback=1:0:4", b"feedback=1:0:4;plays=3:0:1")
 
 
 def test_the_cache_keeps_the_most_recently_used() -> None:
-    cache = StateCache(2)
     held = Held.of(MISSING)
+    cache = StateCache(2 * held.memory_bytes)
     cache.put("a", held)
     cache.put("b", held)
-    assert cache.get("a") is held
+    assert cache.take("a") is held
+    cache.put("a", held)
     cache.put("c", held)
-    assert (cache.get("a"), cache.get("b"), cache.get("c"), len(cache)) == (held, None, held, 2)
+    assert (cache.take("a"), cache.take("b"), cache.take("c"), len(cache)) == (held, None, held, 0)
+
+
+def test_the_cache_is_bounded_in_bytes_and_a_taken_state_is_gone() -> None:
+    cache = StateCache(100_000)
+    for number in range(50):
+        held = Held.of(MISSING)
+        held.state.fold([play("a", at, title=f"t{at}") for at in range(number)])
+        cache.put(f"m{number}", held)
+    assert 0 < len(cache) < 50
+    assert cache.take("m49") is not None
+    assert cache.take("m49") is None
 
 
 def test_a_dead_letter_says_where_why_and_what() -> None:

@@ -12,7 +12,7 @@ from nearline import dead_letters
 from shared import config as configuration
 from shared import store
 from shared.config import Config
-from tests.nearline.event_log import EventLog, play, states_in_redis
+from tests.nearline.event_log import START_MS, EventLog, play, states_in_redis
 
 pytestmark = pytest.mark.slow
 
@@ -129,9 +129,9 @@ def test_two_workers_share_the_partitions_and_one_takes_over_from_the_other(conf
             assert shared.count("/") == 2, f"the second worker has {shared}, of 4 partitions of each of 2 topics"
             first.kill()
             late = EventLog(config, [*log.records])
-            late.add(play("m1", 99_999, title="after the crash", at_ms=1_800_000_000_000))
+            late.add(play("m1", 99_999, title="after the crash", at_ms=START_MS + 1_000_000_000))
             for number in range(20):
-                late.add(play(f"m{number}", 100_000 + number, title="takeover", at_ms=1_800_000_000_000))
+                late.add(play(f"m{number}", 100_000 + number, title="takeover", at_ms=START_MS + 1_000_000_000))
             EventLog(config, late.records[len(log.records) :]).send()
             wait_caught_up(config, LIMIT_S)
             assert_states_equal_the_fold(late)

@@ -1,8 +1,9 @@
-"""Reads the plays topic in batches: its own consumer beside Faust's, because Faust hands events over one by one.
+"""Reads a topic in batches: a consumer of its own beside Faust's, because Faust hands events over one by one.
 
     getmany → flush → commit, one batch at a time
 
-A batch is acknowledged only after its flush, so a crash repeats it, and the fence drops what is repeated.
+A batch is acknowledged only after its flush, so a crash repeats it, and the fence drops what is repeated. Nothing is fetched
+ahead beyond the consumer's bounded buffers: while Redis is slow, the records wait in Kafka.
 """
 
 import asyncio
@@ -11,28 +12,33 @@ from collections.abc import Awaitable, Callable, Collection
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
 from nearline.flushing import Flusher
-from nearline.records import Place
-from nearline.state_writer import Source
+from nearline.records import Place, Source, Writer
 from shared.config import Config
 from shared.errors import MarqueeError
 
 FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch open. While one is held, a partition that was just read cannot be asked again."""
+FETCH_BYTES = 32 << 20
+PARTITION_FETCH_BYTES = 4 << 20
+"""Bounds what one fetch brings, and with it the memory that records wait in."""
 POLL_MS = 200
+PLACING_PAUSE_S = 0.02
 LAG_LIMIT_S = 5.0
 
 log = logging.getLogger(__name__)
 
 
-class PlaysReader(ConsumerRebalanceListener):  # type: ignore[misc]
+class BatchReader(ConsumerRebalanceListener):  # type: ignore[misc]
     """Consumes one topic in batches and commits each after its flush.
 
     Parameters
     ----------
+    name : tells this reader's consumer group from those of the worker's other topics.
+    writer : brings a batch's effect into Redis.
     instance : a name that stays the same when this worker is started again, so that its partitions wait for it; None lets
         the group share them out anew each time.
     on_assigned : called with the partitions whenever the group has shared them out.
@@ -41,14 +47,18 @@ class PlaysReader(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(
         self,
         config: Config,
+        name: str,
         source: Source,
+        writer: Writer,
         flusher: Flusher,
         *,
         instance: str | None,
         on_assigned: Callable[[list[int]], Awaitable[None]],
     ) -> None:
         self._config = config
+        self._name = name
         self._source = source
+        self._writer = writer
         self._flusher = flusher
         self._instance = instance
         self._on_assigned = on_assigned
@@ -65,12 +75,14 @@ class PlaysReader(ConsumerRebalanceListener):  # type: ignore[misc]
         session_ms = int(self._config.nearline.session_timeout_s * 1000)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._config.kafka.bootstrap_servers,
-            client_id="marquee-plays",
-            group_id=f"{self._config.nearline.group}-plays",
+            client_id=f"marquee-{self._name}",
+            group_id=f"{self._config.nearline.group}-{self._name}",
             group_instance_id=self._instance,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # every partition is placed when it is assigned; elsewhere a jump would be a silent loss
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 4,
             rebalance_timeout_ms=max(session_ms, 30_000),
@@ -89,7 +101,16 @@ class PlaysReader(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer = self._connected()
         while not self._is_stopping:
             generation = self._generation
-            batch = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._config.nearline.batch_events)
+            try:
+                batch = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._config.nearline.batch_events)
+            except NoOffsetForPartitionError:  # asked before `on_partitions_assigned` has placed it
+                await asyncio.sleep(PLACING_PAUSE_S)
+                continue
+            except OffsetOutOfRangeError as error:
+                raise MarqueeError(
+                    f"topic {self._source.topic!r} no longer has the records that were to be read next ({error}); it was "
+                    f"created anew, or retention deleted them: start the worker again, and it goes on from what is there"
+                ) from error
             if self._failure is not None:
                 raise self._failure
             if batch:
@@ -106,7 +127,7 @@ class PlaysReader(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             self._waiting = len(records)
             try:
-                reached = await self._flusher.flush(self._source, records)
+                reached = await self._flusher.flush(self._writer, self._source, records)
             finally:
                 self._waiting = 0
             offsets = {TopicPartition(place.topic, place.partition): offset for place, offset in reached.items()}
