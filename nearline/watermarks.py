@@ -45,12 +45,13 @@ class Watermarks:
     def resume(self, place: Place, committed: int | None) -> int:
         """The offset to start a partition from: the lower of the committed one and the watermark.
 
-        A side that knows nothing counts as zero: then all that Kafka still has is read again, and what the states have
-        seen is dropped.
+        A side that knows nothing counts as zero: then all of this epoch that Kafka still has is read again, and what the
+        states have seen is dropped. What lies before the epoch's start had its effect when the topic got more partitions.
         """
         there = self._read([place])[place]
         self._known[place] = there
-        return min(there, committed or 0)
+        start = cast("bytes | None", self._client.hget(keys.epoch_starts(self._namespace, place.topic), self._field(place)))
+        return max(int(start or 0), min(there, committed or 0))
 
     def check(self, place_offsets: Mapping[Place, int]) -> None:
         """Make sure that Redis still has what this worker wrote.

@@ -1,35 +1,28 @@
 """Numbers the incarnations of a topic: a new epoch begins when it is created anew, and when it gets more partitions.
 
-A fence compares offsets within an epoch, which is sound only as long as a member stays in one partition. Both events end
-that. A topic that grows keeps its records, so its new epoch begins at an offset in each old partition: what lies before
-belongs to the epoch before. Only `python -m nearline repartition` may begin such an epoch, because all records before those
-offsets must have had their effect.
+Offsets tell old from new only within an epoch, and a member's only as long as it stays in one partition. A topic that grows
+keeps its records, so its new epoch begins at an offset in each old partition: what lies before belongs to the epoch before,
+and has had its effect. `python -m nearline repartition` begins one when nothing is on its way.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import redis
 
 from shared import keys
-from shared.errors import ConflictError
 
 _NUMBER = """
-local known = redis.call('HGET', KEYS[1], ARGV[1] .. '/' .. ARGV[2])
+local known = redis.call('HGET', KEYS[1], ARGV[2])
 if known then return tonumber(known) end
 local highest = tonumber(ARGV[3])
-local fields = redis.call('HGETALL', KEYS[1])
-for index = 1, #fields, 2 do
-  if string.sub(fields[index], 1, #ARGV[1] + 1) == ARGV[1] .. '/' then return fields[index] end
-  highest = math.max(highest, tonumber(fields[index + 1]))
-end
+for _, number in ipairs(redis.call('HVALS', KEYS[1])) do highest = math.max(highest, tonumber(number)) end
 local given = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or highest + 1)
-redis.call('HSET', KEYS[1], ARGV[1] .. '/' .. ARGV[2], given)
+redis.call('HSET', KEYS[1], ARGV[2], given)
 return given
 """
-"""Returns the number, or the incarnation that is known when the topic has grown since. A topic id alone is how version 0.1
-wrote it."""
+"""A topic id alone, without the partitions, is how version 0.1 wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +37,35 @@ class Epoch:
 def number(client: redis.Redis, namespace: str, topic: str, topic_id: str, partitions: int, floor: int = 0) -> int:
     """The epoch of this incarnation of a topic; the first to ask for a new one numbers it.
 
+    A topic that got more partitions by other ways than `begin` goes on from its watermarks. Its members' records may then lie
+    in two partitions of one epoch, in an order that nobody knows; a fence counts none of them as seen.
+
     Parameters
     ----------
     topic_id : Kafka's own id of the topic, new whenever the topic is created anew.
     floor : the highest epoch known elsewhere (the lake), so that a Redis that was emptied does not start at one again.
-
-    Raises
-    ------
-    ConflictError : the topic has got other partitions by other ways than `begin`.
     """
-    found = client.eval(_NUMBER, 1, keys.epoch(namespace, topic), topic_id, partitions, floor)
-    if isinstance(found, bytes):
-        before = found.decode().rpartition("/")[2]
-        raise ConflictError(
-            f"topic {topic!r} has {partitions} partitions, and its states were made from {before}, so members have moved "
-            f"between partitions; stop its producers and run `python -m nearline repartition --partitions {partitions}`"
-        )
-    return int(cast("int", found))
+    incarnation = f"{topic_id}/{partitions}"
+    before = history(client, namespace, topic, topic_id)
+    if before and all(epoch.partitions != partitions for epoch in before):
+        _go_on(client, namespace, topic, incarnation, before[-1])
+    return int(cast("int", client.eval(_NUMBER, 1, keys.epoch(namespace, topic), topic_id, incarnation, floor)))
+
+
+def _go_on(client: redis.Redis, namespace: str, topic: str, incarnation: str, last: Epoch) -> None:
+    """Begin an epoch where the last one had got to. Several workers may do so at once: the first to set a value has set it."""
+    key, watermarks = keys.epoch(namespace, topic), keys.watermark(namespace, topic)
+    epoch = max(int(value) for value in cast("list[bytes]", client.hvals(key))) + 1
+    for partition in range(last.partitions):
+        mark = cast("bytes | None", client.hget(watermarks, f"{last.number}:{partition}"))
+        start = max(int(mark or 0), last.starts.get(partition, 0))
+        for place in (keys.epoch_starts(namespace, topic), watermarks):
+            client.hsetnx(place, f"{epoch}:{partition}", str(start))
+    client.hsetnx(key, incarnation, str(epoch))
 
 
 def begin(client: redis.Redis, namespace: str, topic: str, topic_id: str, partitions: int, starts: Mapping[int, int]) -> int:
-    """Begin the epoch of a topic that gets more partitions; its number. To be called before they are there, or repeated.
+    """Begin the epoch of a topic that is about to get more partitions; its number. May be repeated until it has them.
 
     The number is given last: without it nobody uses the rest.
 
@@ -79,7 +80,7 @@ def begin(client: redis.Redis, namespace: str, topic: str, topic_id: str, partit
     epoch = max((int(value) for name, value in numbers.items() if name not in unused), default=0) + 1
     if unused:
         client.hdel(key, *unused)
-    marks = {f"{epoch}:{partition}": offset for partition, offset in starts.items()}
+    marks: dict[Any, Any] = {f"{epoch}:{partition}": offset for partition, offset in starts.items()}
     for place in (keys.epoch_starts(namespace, topic), keys.watermark(namespace, topic)):
         client.hset(place, mapping=marks)
     client.hset(key, f"{topic_id}/{partitions}", epoch)
@@ -90,11 +91,6 @@ def _is_unused(incarnation: str, topic_id: str, present: int) -> bool:
     """Whether it was begun, and the topic never got the partitions."""
     known_id, _, partitions = incarnation.rpartition("/")
     return known_id == topic_id and int(partitions) > present
-
-
-def is_known(client: redis.Redis, namespace: str, topic: str, topic_id: str, partitions: int) -> bool:
-    """Whether this incarnation of a topic has its number."""
-    return bool(client.hexists(keys.epoch(namespace, topic), f"{topic_id}/{partitions}"))
 
 
 def history(client: redis.Redis, namespace: str, topic: str, topic_id: str) -> list[Epoch]:

@@ -69,7 +69,6 @@ def epochs(
     Raises
     ------
     UnavailableError : as `describe`.
-    ConflictError : see `shared.epochs.number`.
     """
     found = describe(config, names)
     return {
