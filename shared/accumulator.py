@@ -61,18 +61,17 @@ class Accumulator:
         others: list[Play | Feedback] = []
         finished: list[Mark] = []
         for event in events:
-            if not isinstance(event, Play):
+            if type(event) is not Play or (event.at_ms, event.event_id) <= newest:
                 others.append(event)
                 continue
-            when = (event.at_ms, event.event_id)
-            if when <= newest:
-                others.append(event)
-                continue
-            newest = when
+            newest = (event.at_ms, event.event_id)
             title_id = event.title_id
-            fresh.pop(title_id, None)
+            if title_id in fresh:
+                del fresh[title_id]  # noqa: RUF051  # to stand last; asking first is cheaper than popping
             fresh[title_id] = event
-            if event.position_s > 0.5 * event.runtime_s and states.played_of(event).is_finished:
+            # Nearly every play is so far from the credits that no rounding can matter.
+            is_near_the_end = event.position_s > 0.8 * event.runtime_s or event.runtime_s < 1.0
+            if is_near_the_end and states.played_of(event).is_finished:
                 finished.append(Mark(event.at_ms, title_id, True))
         if fresh:
             self._append(fresh, newest)
@@ -85,7 +84,9 @@ class Accumulator:
     def encode(self) -> bytes:
         """The bytes that `shared.state.encode` gives for this state."""
         entries = self._entries
-        blob = b"".join((_HEAD, _array_header(len(entries)), *entries.values(), self._finished, self._thumbs, self._my_list))
+        count = len(entries)
+        header = _HEADERS[count] if count < len(_HEADERS) else _header(count)
+        blob = b"".join((header, *entries.values(), self._finished, self._thumbs, self._my_list))
         self.size = len(blob)
         return blob
 
@@ -94,7 +95,17 @@ class Accumulator:
         for title_id, play in fresh.items():
             if title_id in entries:
                 del entries[title_id]
-            entries[title_id] = _entry(play)
+            entries[title_id] = _encode(
+                (
+                    play.at_ms,
+                    play.event_id,
+                    title_id,
+                    play.session_id,
+                    play.kind,
+                    round(play.position_s * 1000),
+                    round(play.runtime_s * 1000) or 1,
+                )
+            )
         while len(entries) > states.PLAYED_LIMIT:
             del entries[next(iter(entries))]
         self._newest = newest
@@ -121,29 +132,15 @@ class Accumulator:
         self.size = len(blob)
 
 
-_HEAD = bytes((states.STATE_VERSION,)) + _FOUR_PARTS
-
-
-def _entry(play: Play) -> bytes:
-    """The bytes of `shared.state.played_of(play)`."""
-    return _encode(
-        (
-            play.at_ms,
-            play.event_id,
-            play.title_id,
-            play.session_id,
-            play.kind,
-            round(play.position_s * 1000),
-            max(1, round(play.runtime_s * 1000)),
-        )
-    )
-
-
-def _array_header(length: int) -> bytes:
-    """MessagePack's header of an array."""
+def _header(length: int) -> bytes:
+    """How a state begins: the version byte, MessagePack's header of the four parts, and that of the first, the plays."""
+    head = bytes((states.STATE_VERSION,)) + _FOUR_PARTS
     if length < 16:
-        return bytes((0x90 | length,))
-    return b"\xdc" + length.to_bytes(2, "big") if length < 1 << 16 else b"\xdd" + length.to_bytes(4, "big")
+        return head + bytes((0x90 | length,))
+    return head + (b"\xdc" + length.to_bytes(2, "big") if length < 1 << 16 else b"\xdd" + length.to_bytes(4, "big"))
+
+
+_HEADERS = [_header(length) for length in range(states.PLAYED_LIMIT + 1)]
 
 
 def _raised(part: bytes, marks: Iterable[Mark], limit: int) -> bytes:

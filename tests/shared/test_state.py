@@ -37,7 +37,8 @@ plays = st.builds(
     play,
     title=titles,
     at_ms=times,
-    position_s=st.sampled_from([0.0, 1.0, 50.0, 89.9, 90.0, 100.0]),
+    position_s=st.sampled_from([0.0, 0.0006, 1.0, 50.0, 89.9, 90.0, 100.0]),
+    runtime_s=st.sampled_from([100.0, 100.0, 100.0, 0.0014, 0.0001]),  # rounded to milliseconds, a short one is soon over
     event_id=st.sampled_from(["a", "b", "c"]),
     kind=st.sampled_from(["start", "progress", "stop"]),
 )
