@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 
+from nearline import supervisor
+
 log = logging.getLogger(__name__)
 
 STALLED_EXIT_CODE = 1
@@ -67,3 +69,4 @@ class Watchdog:
                 sys.stderr.write(f"error: the worker stalled: {reason}; it ends itself to be started anew\n")
                 sys.stderr.flush()
                 os._exit(STALLED_EXIT_CODE)
+            supervisor.tell("WATCHDOG=1")

@@ -7,8 +7,11 @@
     <namespace>:pointer:<arm>                hash   current and previous version that an arm serves
     <namespace>:epoch:<topic>                hash   Kafka's topic id / partition count to the epoch number given to them
     <namespace>:epoch-starts:<topic>         hash   epoch:partition to the first offset that belongs to the epoch
+    <namespace>:starts                       hash   worker instance to how often it was started
     <namespace>:installed                    string version of the lake's member states that was last merged in
     <namespace>:watermark:<topic>            hash   epoch:partition to the next offset whose effects are all in Redis
+    <namespace>:watermark:<topic>:{<n>}      hash   a copy of it, in a cluster
+    <namespace>:watermark-master:{<n>}       hash   which master has that copy, and what slots it had when it was written
     <namespace>:signals:<topic>:<partition>  sorted set   members to retrieve for, by the offset that asked for it
     <namespace>:trending:<country>:<part>    string what is trending, as published; `all` in the place of a country: everywhere
     <namespace>:trending-lease               string the worker that publishes it
@@ -71,14 +74,24 @@ def epoch_starts(namespace: str, topic: str) -> str:
     return f"{namespace}:epoch-starts:{topic}"
 
 
+def starts(namespace: str) -> str:
+    """Key of the hash that counts the starts of each worker."""
+    return f"{namespace}:starts"
+
+
 def installed(namespace: str) -> str:
     """Key that remembers which version of the lake's member states was last merged into Redis."""
     return f"{namespace}:installed"
 
 
-def watermark(namespace: str, topic: str) -> str:
-    """Key of the hash of a topic's watermarks."""
-    return f"{namespace}:watermark:{topic}"
+def watermark(namespace: str, topic: str, tag: str = "") -> str:
+    """Key of the hash of a topic's watermarks, or of its copy under a hash tag in a cluster."""
+    return f"{namespace}:watermark:{topic}:{{{tag}}}" if tag else f"{namespace}:watermark:{topic}"
+
+
+def watermark_master(namespace: str, tag: str) -> str:
+    """Key of the hash in which the master that has a copy of the watermarks describes itself."""
+    return f"{namespace}:watermark-master:{{{tag}}}"
 
 
 def trending(namespace: str, country: str | None, part: str) -> str:

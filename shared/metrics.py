@@ -3,9 +3,14 @@
 Each layer defines its metrics once, in its own `metrics.py`, through these helpers; all names begin with `marquee_<layer>_`.
 """
 
-from collections.abc import Sequence
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from shared.errors import UnavailableError
 
@@ -27,15 +32,53 @@ def seconds(layer: str, name: str, help_text: str, labels: Sequence[str] = ()) -
     return Histogram(f"marquee_{layer}_{name}", help_text, labels, buckets=LATENCY_BUCKETS_S)
 
 
-def serve(port: int) -> None:
-    """Show this process's metrics on a port, from a daemon thread; 0 shows none.
+def histogram(layer: str, name: str, help_text: str, labels: Sequence[str] = (), *, buckets: Sequence[float]) -> Histogram:
+    """A distribution with bucket bounds of its own."""
+    return Histogram(f"marquee_{layer}_{name}", help_text, labels, buckets=buckets)
+
+
+Page = Callable[[], tuple[bool, Mapping[str, object]]]
+"""Answers one path: whether all is well (200, else 503), and what to say, as JSON."""
+
+
+def serve(port: int, pages: Mapping[str, Page] | None = None) -> None:
+    """Show this process's metrics on a port, from daemon threads; 0 shows none.
+
+    Parameters
+    ----------
+    pages : path to what is answered there; every other path shows the metrics.
 
     Raises
     ------
     UnavailableError : the port is in use.
     """
-    if port:
-        try:
-            start_http_server(port)
-        except OSError as error:
-            raise UnavailableError(f"port {port}, configured for metrics, cannot be used: {error}") from None
+    if not port:
+        return
+    try:
+        server = make_server("", port, _site(dict(pages or {})), ThreadingWSGIServer, handler_class=_Quiet)
+    except OSError as error:
+        raise UnavailableError(f"port {port}, configured for metrics, cannot be used: {error}") from None
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+def _site(pages: dict[str, Page]) -> WSGIApplication:
+    shown: WSGIApplication = make_wsgi_app()
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        page = pages.get(environ["PATH_INFO"].rstrip("/"))
+        if page is None:
+            return shown(environ, start_response)
+        is_well, said = page()
+        body = json.dumps(said).encode() + b"\n"
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response("200 OK" if is_well else "503 Service Unavailable", headers)
+        return [body]
+
+    return answer
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = 5.0  # a client that connects and sends nothing holds its thread no longer
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Requests come every few seconds; none is logged."""
