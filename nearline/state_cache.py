@@ -8,8 +8,10 @@ back once Redis has the change, so what a failed write leaves behind is never me
 from collections import OrderedDict
 
 from shared import fence as fences
+from shared import state as states
 from shared.accumulator import Accumulator
 from shared.fence import Fence
+from shared.state import MemberState
 from shared.store import StoredState
 
 BYTES_PER_STATE_BYTE = 4
@@ -20,22 +22,22 @@ BYTES_PER_MEMBER = 1000
 class Held:
     """A member's state with its fence, and the fence's bytes as they are in Redis."""
 
-    __slots__ = ("fence", "fence_bytes", "state")
+    __slots__ = ("accumulator", "fence", "fence_bytes", "memory_bytes")
 
-    def __init__(self, state: Accumulator, fence: Fence, fence_bytes: bytes) -> None:
-        self.state = state
+    def __init__(self, accumulator: Accumulator, fence: Fence, fence_bytes: bytes) -> None:
+        self.accumulator = accumulator
         self.fence = fence
         self.fence_bytes = fence_bytes
+        self.memory_bytes = 0  # about what it takes, as far as the cache has counted it
 
     @staticmethod
     def of(stored: StoredState) -> "Held":
         """What was read from Redis."""
         return Held(Accumulator.of(stored.state), fences.decode(stored.fence), stored.fence)
 
-    @property
-    def memory_bytes(self) -> int:
-        """About how much memory it takes."""
-        return BYTES_PER_MEMBER + BYTES_PER_STATE_BYTE * self.state.size
+    def state(self) -> MemberState:
+        """The state as a value; see `nearline.following.MemberChange`."""
+        return states.decode(self.accumulator.encode())
 
 
 class StateCache:
@@ -43,7 +45,7 @@ class StateCache:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._held: OrderedDict[str, tuple[Held, int]] = OrderedDict()
+        self._held: OrderedDict[str, Held] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -51,17 +53,16 @@ class StateCache:
 
     def take(self, member_id: str) -> Held | None:
         """What is known about a member; it is no longer in the cache then."""
-        found = self._held.pop(member_id, None)
-        if found is None:
-            return None
-        self._bytes -= found[1]
-        return found[0]
+        held = self._held.pop(member_id, None)
+        if held is not None:
+            self._bytes -= held.memory_bytes
+        return held
 
     def put(self, member_id: str, held: Held) -> None:
         """Keep a state; the least recently used ones leave if there are too many."""
-        size = held.memory_bytes
-        self._held[member_id] = (held, size)
-        self._bytes += size
+        held.memory_bytes = BYTES_PER_MEMBER + BYTES_PER_STATE_BYTE * held.accumulator.size
+        self._held[member_id] = held
+        self._bytes += held.memory_bytes
         while self._bytes > self._limit_bytes:
-            _, (_, freed) = self._held.popitem(last=False)
-            self._bytes -= freed
+            _, oldest = self._held.popitem(last=False)
+            self._bytes -= oldest.memory_bytes

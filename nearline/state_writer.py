@@ -20,11 +20,9 @@ from nearline.records import Place, Record, Source
 from nearline.state_cache import Held, StateCache
 from nearline.watermarks import LostWritesError, Watermarks
 from shared import fence as fences
-from shared import state as states
 from shared.errors import ConflictError, EventError
 from shared.events import Feedback, Play
 from shared.fence import Fence, Position
-from shared.state import MemberState
 from shared.store import StateStore, StateWrite
 
 FOLD_ATTEMPTS = 20
@@ -46,18 +44,6 @@ class Decoded:
     events: list[Play | Feedback | None]
     by_member: dict[str, list[int]]
     unreadable: list[DeadLetter]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A member's state as this batch has left it in Redis."""
-
-    blob: bytes
-    fence: Fence
-
-    def state(self) -> MemberState:
-        """See `nearline.following.MemberChange`."""
-        return states.decode(self.blob)
 
 
 class StateWriter:
@@ -116,10 +102,10 @@ class StateWriter:
             log.warning("dead letter %s/%d@%d: %s", letter.topic, letter.partition, letter.offset, letter.reason)
         return reached
 
-    def _apply(self, source: Source, records: Sequence[Record], decoded: Decoded) -> tuple[dict[str, Written], int]:
+    def _apply(self, source: Source, records: Sequence[Record], decoded: Decoded) -> tuple[dict[str, Held], int]:
         """Fold and write; the states that were written, and how many events the states had seen already."""
         held = self._take(list(decoded.by_member))
-        changed: dict[str, Written] = {}
+        changed: dict[str, Held] = {}
         pending, seen = list(decoded.by_member), 0
         for _ in range(FOLD_ATTEMPTS):
             writes: list[StateWrite] = []
@@ -153,7 +139,7 @@ class StateWriter:
                 held[member_id] = Held.of(stored)
         return held
 
-    def _write(self, writes: list[StateWrite], held: dict[str, Held], changed: dict[str, Written]) -> list[str]:
+    def _write(self, writes: list[StateWrite], held: dict[str, Held], changed: dict[str, Held]) -> list[str]:
         """Write, keep what was written, and take what is there instead into `held`; the members where that was so."""
         if not writes:
             return []
@@ -161,9 +147,8 @@ class StateWriter:
         for write, there in zip(writes, self._store.write(writes), strict=True):
             member_id = write.member_id
             if there is None:
-                own = held[member_id]
+                changed[member_id] = own = held[member_id]
                 self._cache.put(member_id, own)
-                changed[member_id] = Written(write.state, own.fence)
                 continue
             now = Held.of(there)
             _must_be_ahead(member_id, fences.decode(write.fence_before), now.fence)
@@ -234,7 +219,7 @@ def fold(
             fences.advance(fence, topic, at)
         if not fresh:
             return None, len(places)
-    blob = held.state.fold(fresh)  # type: ignore[arg-type]  # `places` leads to events only
+    blob = held.accumulator.fold(fresh)  # type: ignore[arg-type]  # `places` leads to events only
     before, held.fence, held.fence_bytes = held.fence_bytes, fence, fences.encode(fence)
     return StateWrite(member_id, before, held.fence_bytes, blob), len(places) - len(fresh)
 

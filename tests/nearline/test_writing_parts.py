@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from nearline import dead_letters, state_writer, watchdog
+from nearline import dead_letters, state_cache, state_writer, watchdog
 from nearline.dead_letters import DeadLetter
 from nearline.readiness import Readiness
 from nearline.records import Arrived, Source
@@ -106,7 +106,7 @@ def test_the_other_topics_of_a_fence_stay() -> None:
 
 def test_the_cache_keeps_the_most_recently_used() -> None:
     held = Held.of(MISSING)
-    cache = StateCache(2 * held.memory_bytes)
+    cache = StateCache(2 * state_cache.BYTES_PER_MEMBER)
     cache.put("a", held)
     cache.put("b", held)
     assert cache.take("a") is held
@@ -119,7 +119,7 @@ def test_the_cache_is_bounded_in_bytes_and_a_taken_state_is_gone() -> None:
     cache = StateCache(100_000)
     for number in range(50):
         held = Held.of(MISSING)
-        held.state.fold([play("a", at, title=f"t{at}") for at in range(number)])
+        held.accumulator.fold([play("a", at, title=f"t{at}") for at in range(number)])
         cache.put(f"m{number}", held)
     assert 0 < len(cache) < 50
     assert cache.take("m49") is not None
