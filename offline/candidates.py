@@ -1,6 +1,10 @@
-"""Top-K titles for every member from the newest model: partitions of members, the model loaded once in each."""
+"""Top-K titles for every member from the newest model: partitions of members, the model loaded once in each.
+
+The model's title factors go with them, so that the stream workers can retrieve anew with what these candidates come from.
+"""
 
 from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +13,7 @@ from scipy import sparse
 
 from offline.interactions import id_array, index_of
 from offline.jobs import Context, Job
+from offline.models import IALS
 from offline.training import model_store
 from shared import tables
 from shared.lake import ArrowFunction
@@ -27,6 +32,8 @@ def work(context: Context) -> dict[str, str]:
         ),
         tables.CANDIDATES,
     )
+    once = lake.spark.range(1, numPartitions=1)
+    lake.overwrite(once.mapInArrow(_factors(url, version), tables.TITLE_FACTORS.columns), tables.TITLE_FACTORS)
     return {"members": str(lake.read(tables.CANDIDATES, version).count())}
 
 
@@ -54,6 +61,28 @@ def _ranker(url: str, k: int) -> ArrowFunction:
     return run
 
 
+def _factors(url: str, candidates_version: int) -> ArrowFunction:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            with model_store.loaded(url) as model:
+                ials = cast("IALS", model)
+                titles, width = ials.title_factors.shape
+                columns = {
+                    "title_id": pa.array(ials.title_ids, pa.string()),
+                    "factors": _lists(ials.title_factors.ravel(), width),
+                    "terms": _lists(np.tile(np.array(ials.terms, np.float64), titles), len(ials.terms)),
+                    "candidates_version": pa.array(np.full(titles, candidates_version, np.int64)),
+                }
+            yield pa.RecordBatch.from_pydict(columns)
+
+    return run
+
+
+def _lists(values: "np.ndarray[Any, np.dtype[np.floating[Any]]]", width: int) -> pa.ListArray:
+    """Lists of `width` values each."""
+    return pa.ListArray.from_arrays(pa.array(np.arange(0, len(values) + 1, width, dtype=np.int32)), pa.array(values))
+
+
 def _seen(titles: pa.ListArray, names: pa.Array) -> "sparse.csr_array[np.float32]":
     """What each member of a block has played, `(members, titles)` CSR."""
     index = index_of(titles.flatten(), names)  # (entries,)
@@ -67,7 +96,7 @@ JOB = Job(
     name="candidates",
     summary="rank the best titles for every member",
     reads=(tables.INTERACTIONS, tables.MODELS),
-    writes=(tables.CANDIDATES,),
+    writes=(tables.CANDIDATES, tables.TITLE_FACTORS),
     work=work,
     settings=lambda config: config.training.candidates,
 )

@@ -1,10 +1,13 @@
-"""What a play says about taste: plays in, one weighted interaction a member and title out. Called by the training jobs."""
+"""What a play says about taste: plays in, one weighted interaction a member and title out. Called by the training jobs.
+
+`shared.histories` makes the same of a member's live state.
+"""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-GLANCE_SHARE = 0.05
-"""Less of a title than this, and nothing else of it: tried and abandoned, which is seen but no sign of liking."""
+from shared.histories import GLANCE_SHARE
+
 REPEAT_LIMIT = 2.0
 """Coming back to a title counts up to this much; beyond it, autoplay and children's favourites would drown the rest."""
 

@@ -23,11 +23,12 @@ from offline.jobs import Context, Job
 from shared import codecs, keys, store, tables
 from shared.config import RedisConfig
 from shared.errors import InputError, SnapshotError
+from shared.fold_in import FACTORS_ARRAY, TERMS_ARRAY
 from shared.lake import ArrowFunction, Lake
 from shared.snapshots import Manifest, SnapshotStore, new_version
 from shared.titles import Title
 
-_SOURCES = (tables.TITLES, tables.CANDIDATES, tables.SIMILAR, tables.POPULARITY)
+_SOURCES = (tables.TITLES, tables.CANDIDATES, tables.TITLE_FACTORS, tables.SIMILAR, tables.POPULARITY)
 _KEYS_PER_TRIP = 1000
 _CHECKSUM_MODULUS = 1 << 62
 _COUNTED = "members LONG, checksum LONG"
@@ -179,6 +180,7 @@ class Publisher:
         """The snapshot's arrays; see `shared.snapshots.Snapshot`."""
         index = {title.title_id: number for number, title in enumerate(self.titles)}
         arrays = dict(_similar(self._lake, self._sources[tables.SIMILAR.name], index))
+        arrays |= factor_arrays(self._lake, self._sources, index)
         lists = self._lake.read(tables.POPULARITY, self._sources[tables.POPULARITY.name]).groupBy("list")
         for row in lists.agg(F.sort_array(F.collect_list(F.struct("rank", "title_id"))).alias("ranked")).collect():
             ranked = [index[entry["title_id"]] for entry in row["ranked"] if entry["title_id"] in index]
@@ -208,6 +210,20 @@ def _similar(lake: Lake, version: int, index: dict[str, int]) -> Iterator[tuple[
     titles[owner, place], scores[owner, place] = neighbour, score
     yield "similar_titles", titles
     yield "similar_scores", scores
+
+
+def factor_arrays(lake: Lake, sources: dict[str, int], index: dict[str, int]) -> dict[str, npt.NDArray[Any]]:
+    """What retrieving anew needs of the model behind these very candidates; nothing for a model without factors."""
+    rows = lake.read(tables.TITLE_FACTORS, sources[tables.TITLE_FACTORS.name])
+    rows = rows.where(F.col("candidates_version") == sources[tables.CANDIDATES.name]).toArrow().combine_chunks()
+    if not rows.num_rows:
+        return {}
+    owners = np.asarray(pc.index_in(rows["title_id"], pa.array(index, pa.string())).fill_null(-1))  # (model's titles,)
+    factors = np.asarray(pc.list_flatten(rows["factors"])).reshape(rows.num_rows, -1)  # (model's titles, factors)
+    known = owners >= 0
+    placed = np.zeros((len(index), factors.shape[1]), np.float32)  # a title that the model does not know stays zero
+    placed[owners[known]] = factors[known]
+    return {FACTORS_ARRAY: placed, TERMS_ARRAY: np.array(rows["terms"][0].as_py(), np.float64)}
 
 
 def rollback(context: Context, arm: str) -> str:

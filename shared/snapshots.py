@@ -47,6 +47,9 @@ class Snapshot:
       popular         (titles,) int32       all titles, the most played first
       trending        (titles,) int32       all titles by plays that decay with age
       popular/<CC>    (titles,) int32       the same as `popular` within one country
+    and, when the candidates come from a model that has factors, for retrieving anew (`shared.fold_in`):
+      title_factors   (titles, factors) float32   all zero for a title that the model does not know
+      fold_in_terms   (5,) float64                `shared.fold_in.Terms`
     """
 
     manifest: Manifest

@@ -125,6 +125,15 @@ CANDIDATES = Table(
     written_by="candidates",
 )
 
+TITLE_FACTORS = Table(
+    "gold/title_factors",
+    "title_id STRING, factors ARRAY<FLOAT>, terms ARRAY<DOUBLE>, candidates_version LONG",
+    key=("title_id",),
+    written_by="candidates",
+)
+"""The factors behind one version of the candidates, and with each the same `shared.fold_in.Terms`. Candidates of another
+version come from a model that has none."""
+
 PUBLISHED = Table(
     "gold/published",
     "version STRING, arm STRING, at_ms LONG, action STRING, candidates_version LONG",
@@ -144,5 +153,5 @@ RUNS = Table(
 
 ALL = (
     BRONZE, PLAYS, FEEDBACK, IMPRESSIONS, QUARANTINE, TITLES, STATES, INTERACTIONS, SIMILAR, POPULARITY, CANDIDATES,
-    PUBLISHED, MODELS, METRICS, RUNS,
+    TITLE_FACTORS, PUBLISHED, MODELS, METRICS, RUNS,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from offline.models.least_squares import Penalty, SparseRows, device_of, solve, 
 from offline.models.parallel import Workers
 from offline.models.topk import Exclude, TopK, top_k
 from shared.errors import InputError, ModelError
+from shared.fold_in import Terms
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -141,6 +142,12 @@ class IALS(Model[IALSSettings]):
     def _penalty(self) -> Penalty:
         settings = self.settings
         return Penalty(self.unobserved_weight, settings.regularisation, settings.regularisation_exponent)
+
+    @property
+    def terms(self) -> Terms:
+        """What folding in needs beside the title factors, for `shared.fold_in`, which does it without torch."""
+        penalty = self._penalty
+        return Terms(penalty.unobserved, penalty.scale, penalty.exponent, self.weight_scale, len(self.title_ids))
 
     def _weights(self, matrix: sparse.csr_array[np.float32]) -> sparse.csr_array[np.float32]:
         """Scaled weights without the stored zeros, which teach nothing."""

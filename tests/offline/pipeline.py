@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 from kafka import KafkaProducer
+from pyspark.sql import DataFrame
 
 from offline.jobs import Context
 from shared import events, tables
@@ -76,6 +77,11 @@ def add_titles(lake: Lake) -> None:
         for number in range(TITLES)
     ]
     lake.overwrite(lake.rows(rows, tables.TITLES), tables.TITLES)
+
+
+def play_rows(lake: Lake, made: Iterable[Play]) -> DataFrame:
+    """Plays as `ingest` puts them into the lake, but for where they came from."""
+    return lake.rows([msgspec.structs.asdict(play) | {"month": "2023-11"} for play in made], tables.PLAYS)
 
 
 def context(config: Config) -> Context:

@@ -6,15 +6,19 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 import pytest
+from scipy import sparse
 
-from offline import labels, popularity, publish
+from offline import candidates, labels, popularity, publish
 from offline.jobs import Context, run
+from offline.models import IALS
 from offline.publish import Publisher, rollback
+from offline.training import ials_job, model_store
 from shared import codecs, keys, store, tables
 from shared.config import Config
 from shared.errors import SnapshotError
+from shared.fold_in import FoldIn, History
 from shared.snapshots import SnapshotStore
-from tests.offline.pipeline import TITLES, add_titles, context
+from tests.offline.pipeline import TITLES, add_titles, context, play_rows, plays
 
 pytestmark = pytest.mark.slow
 
@@ -73,9 +77,42 @@ def test_a_snapshot_holds_what_the_tables_say(ready: Context) -> None:
     assert snapshot.catalogue[3].name == "Title 3" and snapshot.catalogue[3].genres == ("Drama",)
     assert [snapshot.catalogue[index].title_id for index in snapshot.popular("US")[:3]] == ["t00", "t01", "t02"]
     assert snapshot.arrays["similar_titles"][0].tolist() == [2, 4]
+    assert FoldIn.of(snapshot.arrays, TITLES) is None
     assert np.allclose(snapshot.arrays["similar_scores"][0], [0.5, 0.25])
     assert snapshot.manifest.sources["gold/candidates"] == ready.lake.version(tables.CANDIDATES)
     assert run(publish.JOB, ready).status == "skipped"
+
+
+def test_a_snapshot_folds_in_as_the_model_behind_its_candidates(ready: Context) -> None:
+    lake = ready.lake
+    played = [made for made in plays(400) if made.title_id != "t07"]  # a title of the catalogue that nobody played
+    lake.overwrite(play_rows(lake, played), tables.PLAYS)
+    lake.overwrite(lake.read(tables.TITLES).where("title_id != 't09'"), tables.TITLES)  # and one that has left it
+    for job in (ials_job.JOB, candidates.JOB, publish.JOB):
+        run(job, ready)
+    version, _ = served(ready)
+    snapshot = SnapshotStore(store.connect(ready.config.redis), ready.config.redis.namespace).load(version)
+    fold_in = FoldIn.of(snapshot.arrays, len(snapshot.catalogue))
+    assert fold_in is not None
+    with model_store.loaded(model_store.newest(lake, "ials")) as model:
+        assert isinstance(model, IALS)
+        factors, names = snapshot.arrays["title_factors"], list(model.title_ids)
+        assert "t07" not in names and "t09" in names
+        for title_id in ("t00", "t08", "t39"):
+            assert np.array_equal(factors[snapshot.catalogue.index[title_id]], model.title_factors[names.index(title_id)])
+        assert not factors[snapshot.catalogue.index["t07"]].any()
+        history = {"t02": 1.0, "t04": 0.5}
+        row = sparse.lil_array((1, len(names)), dtype=np.float32)
+        row[0, [names.index(title_id) for title_id in history]] = list(history.values())
+        expected = model.fold_in(row.tocsr())
+    indices = np.array([snapshot.catalogue.index[title_id] for title_id in history], np.int32)
+    vectors = fold_in.vectors([History(indices, np.array(list(history.values()), np.float32))])
+    assert np.allclose(vectors, expected, rtol=0.02, atol=0.02 * np.abs(expected).max())  # but for the title that has left
+
+    sources = dict(snapshot.manifest.sources)
+    write_candidates(ready, ["t03"])  # of some other model
+    sources[tables.CANDIDATES.name] = lake.version(tables.CANDIDATES)
+    assert publish.factor_arrays(lake, sources, dict(snapshot.catalogue.index)) == {}
 
 
 def test_a_publish_that_dies_leaves_one_whole_snapshot_and_is_cleared_by_the_next(ready: Context) -> None:

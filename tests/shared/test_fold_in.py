@@ -20,11 +20,7 @@ def fitted(factors: int, exponent: float = 1.0) -> IALS:
 
 
 def fold_in_of(model: IALS) -> FoldIn:
-    chosen = model.settings
-    terms = Terms(
-        model.unobserved_weight, chosen.regularisation, chosen.regularisation_exponent, model.weight_scale, len(model.title_ids)
-    )
-    return FoldIn(model.title_factors, terms)
+    return FoldIn(model.title_factors, model.terms)
 
 
 def random_histories(random: np.random.Generator, lengths: list[int]) -> list[History]:
@@ -112,7 +108,7 @@ def test_a_snapshot_without_factors_folds_nothing_in() -> None:
     [
         (None, np.ones(5), "lacks the other"),
         (np.zeros((3, 2), np.float32), None, "lacks the other"),
-        (np.zeros((4, 2), np.float32), np.ones(5), "a row for each of 3 titles"),
+        (np.zeros((4, 2), np.float32), np.ones(5), "one row for each of 3"),
         (np.zeros((3, 2)), np.ones(5), "float64"),
         (np.full((3, 2), np.nan, np.float32), np.ones(5), "no numbers"),
         (np.zeros((3, 2), np.float32), np.ones(4), "fold_in_terms is"),
