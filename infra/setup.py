@@ -30,7 +30,7 @@ from shared.java import find_java, java_version  # noqa: E402
 
 UV_VERSION = "0.13.8"
 PYTHONS = ((3, 11), (3, 12))
-EXTRAS = "offline,nearline,online,media,local,dev"
+EXTRAS = "offline,nearline,online,media,local,bench,dev"
 DISK_GB = 7  # what a full install takes, with room to unpack
 
 VENV = ROOT / ".venv"

@@ -22,7 +22,7 @@ def freshness(rate: float, seconds: float, samples: float, json_path: Path | Non
     """The time from a live play, acknowledged by Kafka, to its effect.
 
     Starts a Kafka, a Redis and a nearline worker of its own, sends plays with kafka-python, and follows some of them: until
-    the member's state in Redis has the play, and until the page from `online.Recommender` shows it.
+    `online` reads the play in the member's state, and until the page from `online.Recommender` shows it.
     """
     from infra.bench import freshness as bench
 
@@ -30,6 +30,83 @@ def freshness(rate: float, seconds: float, samples: float, json_path: Path | Non
     click.echo(bench.table(report))
     if json_path is not None:
         bench.write(report, json_path)
+
+
+@main.command()
+@click.option("--only", metavar="A,B,…", default=None, help="Sections to run; see above. Default: all but catchup.")
+@click.option("--all", "with_all", is_flag=True, help="All sections.")
+@click.option("--events", type=click.IntRange(50_000), default=400_000, show_default=True, help="Plays of a workload.")
+@click.option("--members", type=click.IntRange(100), default=20_000, show_default=True, help="Members in the realistic workload.")
+@click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Times that each is measured.")
+@click.option("--history", type=click.IntRange(0, 1000), default=0, show_default=True, help="Titles in each state beforehand.")
+@click.option("--backlog", type=click.IntRange(100_000), default=5_000_000, show_default=True, help="Plays to catch up with.")
+@click.option("--workers", type=click.IntRange(2, 64), default=2, show_default=True, help="Workers to compare with one.")
+@click.option("--profile", is_flag=True, help="Measure nothing; show where a worker's time goes (py-spy).")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the figures to this file.")
+def nearline(
+    only: str | None,
+    with_all: bool,
+    events: int,
+    members: int,
+    rounds: int,
+    history: int,
+    backlog: int,
+    workers: int,
+    profile: bool,
+    json_path: Path | None,
+) -> None:
+    """The nearline worker beside its rivals, over the same events in the same run, and what it promises.
+
+    Starts a Kafka and a Redis of its own. Sections, in this order:
+
+    \b
+    worker     plays topic to fenced states in Redis, realistic viewings
+    bare       rival: a bare loop of batches and the fenced script, nothing decoded or folded
+    decoding   the same loop, values decoded and validated too
+    spread     the worker again, no member twice in a batch
+    agent      rival: a plain Faust agent that does the same work
+    bytewax    rival: Bytewax with decoding and a keyed fold alone
+    size       bytes of a state, full and on the mean
+    freshness  acknowledged by Kafka to read by online, at 1,000 plays a second
+    restart    killed with -9 and started again, with and without --instance
+    workers    several workers against one, each bound to a core
+    spark      the replay of the same log: equal bytes, and its rate
+    catchup    a long backlog: steady rate, bounded memory (only when named, or with --all)
+
+    Rates are events a CPU-second of the worker's or rival's own process, its start left out. What else runs on the machine
+    still shows in them: the first six sections are run in turns, and ratios are made round by round.
+    """
+    from infra.bench.nearline import report, running
+
+    plan = running.Plan(
+        sections=_sections(only, with_all),
+        events=events,
+        members=members,
+        rounds=rounds,
+        history=history,
+        backlog=backlog,
+        workers=workers,
+    )
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if profile:
+        click.echo(running.profile(plan, say))
+        return
+    rows, about = running.run(plan, say)
+    click.echo(f"{about['cores']} cores, load {about['load_before']} before and {about['load_after']} after; {about['took_s']} s")
+    click.echo(report.table(rows))
+    if json_path is not None:
+        report.write(rows, about, json_path)
+
+
+def _sections(only: str | None, with_all: bool) -> tuple[str, ...]:
+    from infra.bench.nearline import running
+
+    if only is not None:
+        return tuple(name.strip() for name in only.split(",") if name.strip())
+    return running.SECTIONS if with_all else running.Plan().sections
 
 
 if __name__ == "__main__":
