@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from nearline import audit_commands
 from shared import cli, config
 
 
@@ -39,6 +40,10 @@ def worker(config_path: str | None, instance: str | None) -> None:
     from nearline.worker import Worker  # faust takes a second to import: not for --help or a wrong configuration
 
     sys.exit(Worker(loaded, instance).run())
+
+
+main.add_command(audit_commands.verify)
+main.add_command(audit_commands.repair)
 
 
 if __name__ == "__main__":

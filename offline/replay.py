@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from offline.jobs import Context, Job
-from shared import events, fence, keys, state, store, tables
+from shared import events, fence, keys, marks, state, store, tables
 from shared.config import Config, RedisConfig
 from shared.errors import EventError
 from shared.fence import Fence, Position
@@ -106,17 +106,20 @@ def _fold(key: bytes, rows: list[_Row], feedback_topic: str) -> tuple[str, bytes
     """One member's records to member_id, state bytes and fence bytes; None when not one of them can be read."""
     log: list[Any] = []
     reached: Fence = {}
+    imported = 0
     for _, value, topic, epoch, partition, offset, arrived_at_ms in rows:
         decode = events.decode_feedback if topic == feedback_topic else events.decode_play
         try:
             log.append(decode(value, key, arrived_at_ms))
         except EventError:
             continue
-        if epoch is not None and partition is not None and offset is not None:
+        if epoch is None or partition is None or offset is None:
+            imported += 1
+        else:
             fence.advance(reached, topic, Position(epoch, partition, offset))
     if not log:
         return None
-    return key.decode(), state.encode(state.fold(EMPTY, log)), fence.encode(reached)
+    return key.decode(), state.encode(state.fold(EMPTY, log)), fence.encode(reached | marks.imported(imported))
 
 
 def install(lake: Lake, config: Config, version: int) -> int:
