@@ -68,3 +68,8 @@ class StateCache:
         while self._bytes > self._limit_bytes:
             _, oldest = self._held.popitem(last=False)
             self._bytes -= oldest.memory_bytes
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._held.clear()
+        self._bytes = 0

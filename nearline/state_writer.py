@@ -85,14 +85,19 @@ class StateWriter:
         """
         began_s = time.perf_counter()
         reached = offsets_after(source.topic, records)
-        self._watermarks.check(reached)
-        decoded = decode(source, records)
-        changed, seen = self._apply(source, records, decoded)
-        batch = Batch(source, records, decoded.events, changed)
-        for follower in self._followers:
-            follower.follow(batch)
-        self._dead_letters.send(decoded.unreadable)
-        self._watermarks.advance(reached)
+        try:
+            self._watermarks.check(reached)
+            decoded = decode(source, records)
+            changed, seen = self._apply(source, records, decoded)
+            batch = Batch(source, records, decoded.events, changed)
+            for follower in self._followers:
+                follower.follow(batch)
+            self._dead_letters.send(decoded.unreadable)
+            self._watermarks.advance(reached)
+        except BaseException:
+            # Redis may have lost what this batch has written so far: only what a watermark vouches for is held for known.
+            self._cache.clear()
+            raise
         metrics.EVENTS.labels(source.topic).inc(len(records) - len(decoded.unreadable) - seen)
         metrics.SEEN.labels(source.topic).inc(seen)
         metrics.DEAD_LETTERS.labels(source.topic).inc(len(decoded.unreadable))

@@ -30,7 +30,8 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class RedisConfig(Section, frozen=True):
     """The online store. The password comes from MARQUEE_REDIS_PASSWORD."""
 
-    url: str = "redis://127.0.0.1:6379/0"  # also unix:///path/to/socket?db=0
+    # Also rediss:// (TLS), unix:///path/to/socket?db=0, and redis+cluster://host:port,host:port with some nodes of a cluster.
+    url: str = "redis://127.0.0.1:6379/0"
     namespace: str = "mq"  # first part of every key, so that tenants can share one Redis
     timeout_s: Positive = 2.0  # connecting, and each reply
     password: str | None = None

@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import redis
 import redis.exceptions
 
 from shared import fence as fences
-from shared import keys, state
+from shared import keys, sharding, state
 from shared.config import RedisConfig
 from shared.errors import ConfigError, ConflictError, UnavailableError
 from shared.fence import Fence, Position
@@ -68,18 +68,18 @@ _REFUSAL = re.compile(r"\b(OOM|MISCONF|READONLY) .*")
 def connect(config: RedisConfig) -> redis.Redis:
     """A client with the configured time limit on connecting and on every reply. Nothing is sent yet.
 
+    For the address of a cluster it is a `shared.sharding.ClusterClient`, which has the same commands.
+
     Raises
     ------
     ConfigError : the URL is none that redis-py understands.
     """
+    limits = {"socket_timeout": config.timeout_s, "socket_connect_timeout": config.timeout_s}
+    if sharding.is_cluster_url(config.url):
+        options = sharding.parse(config.url) | ({"password": config.password} if config.password else {})
+        return cast("redis.Redis", sharding.ClusterClient(options | limits, config.timeout_s))
     try:
-        client: redis.Redis = redis.Redis.from_url(
-            config.url,
-            password=config.password,
-            socket_timeout=config.timeout_s,
-            socket_connect_timeout=config.timeout_s,
-            decode_responses=False,
-        )
+        client: redis.Redis = redis.Redis.from_url(config.url, password=config.password, decode_responses=False, **limits)
     except ValueError as error:
         raise ConfigError(f"[redis] url: {config.url!r} is not a Redis address ({error})") from None
     return client
@@ -94,6 +94,8 @@ def reachable(config: RedisConfig) -> Iterator[None]:
         raise UnavailableError(f"Redis at {config.url} refused the password ({error}); set MARQUEE_REDIS_PASSWORD") from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
         raise UnavailableError(f"Redis at {config.url} did not answer within {config.timeout_s:g} s: {error}") from error
+    except redis.exceptions.ClusterError as error:
+        raise UnavailableError(f"the Redis Cluster at {config.url} does not serve all slots: {error}") from error
     except redis.exceptions.ResponseError as error:
         refusal = _REFUSAL.search(str(error))  # inside a script it has no exception of its own
         if refusal is None:
@@ -131,14 +133,16 @@ class StateStore:
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
+        # The keys of one call lie in one slot, and members of a batch seldom share one.
+        self._members_per_call = 1 if sharding.as_cluster(client) else MEMBERS_PER_CALL
 
     def read(self, member_ids: Sequence[str]) -> list[StoredState]:
-        """The states of some members, in one round trip; `MISSING` for members without one."""
-        calls = [_Call([self._key(member_id) for member_id in chunk], []) for chunk in _chunks(member_ids)]
+        """The states of some members, in one round trip to each node; `MISSING` for members without one."""
+        calls = [_Call([self._key(member_id) for member_id in chunk], []) for chunk in self._chunks(member_ids)]
         return [StoredState(blob or b"", fence or b"") for blob, fence in self._run(_READ, calls)]
 
     def write(self, writes: Sequence[StateWrite]) -> list[StoredState | None]:
-        """Write some states, in one round trip (several when they are larger than `TRIP_BYTES`).
+        """Write some states, in one round trip to each node (several when they are larger than `TRIP_BYTES`).
 
         Returns
         -------
@@ -155,13 +159,17 @@ class StateStore:
                     [self._key(write.member_id) for write in chunk],
                     [part for write in chunk for part in (write.fence_before, write.fence, write.state)],
                 )
-                for chunk in _chunks(trip)
+                for chunk in self._chunks(trip)
             ]
             for write, reply in zip(trip, self._run(_WRITE, calls), strict=True):
                 if isinstance(reply, bytes):
                     raise redis.exceptions.ResponseError(f"the state of member {write.member_id!r}: {reply.decode()}")
                 found.append(None if isinstance(reply, int) else StoredState(reply[1], reply[0]))
         return found
+
+    def _chunks(self, items: Sequence[T]) -> Iterator[Sequence[T]]:
+        size = self._members_per_call
+        return (items[start : start + size] for start in range(0, len(items), size))
 
     def _key(self, member_id: str) -> str:
         return keys.state(self._namespace, member_id)
@@ -249,10 +257,6 @@ class _Call(NamedTuple):
 
     keys: list[str]
     arguments: list[bytes]
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + MEMBERS_PER_CALL] for start in range(0, len(items), MEMBERS_PER_CALL))
 
 
 def _trips(writes: Sequence[StateWrite]) -> Iterator[Sequence[StateWrite]]:

@@ -9,8 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from infra.local.process import Service
+from nearline import watermarks
 from nearline.readiness import READY
-from shared import keys, store, topics
+from nearline.records import Place
+from shared import store, topics
 from shared.config import Config
 from shared.errors import UnavailableError
 
@@ -97,14 +99,9 @@ def wait_caught_up(config: Config, timeout_s: float) -> None:
         partitions = [TopicPartition(name, number) for name in names for number in reader.partitions_for_topic(name) or ()]
         ends = reader.end_offsets(partitions)
         while True:
-            behind = 0
-            for name in names:
-                marks = {
-                    key.decode(): int(mark) for key, mark in client.hgetall(keys.watermark(config.redis.namespace, name)).items()
-                }
-                behind += sum(
-                    max(0, end - marks.get(f"{epochs[name]}:{at.partition}", 0)) for at, end in ends.items() if at.topic == name
-                )
+            places = [Place(at.topic, at.partition) for at in partitions]
+            marks = watermarks.read(client, config.redis.namespace, epochs, places)
+            behind = sum(max(0, ends[at] - marks[place]) for at, place in zip(partitions, places, strict=True))
             if not behind:
                 return
             if time.monotonic() > deadline_s:
