@@ -42,6 +42,31 @@ def worker(config_path: str | None, instance: str | None) -> None:
     sys.exit(Worker(loaded, instance).run())
 
 
+@main.command()
+@cli.config_option
+@click.option("--partitions", metavar="N", required=True, type=click.IntRange(min=1), help="How many each topic shall have.")
+@click.option(
+    "--quiet-s",
+    metavar="SECONDS",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(min=0.0),
+    help="Go on only when no record has come for so long.",
+)
+def repartition(config_path: str | None, partitions: int, quiet_s: float) -> None:
+    """Give plays, feedback and impressions more partitions, by a drained cut-over.
+
+    Stop the producers, let the workers catch up, and run this; it refuses while either is not so. It tells what to start
+    again. When it was interrupted, running it again completes it.
+
+    Exit codes: 0 done, 2 refused (the error says why), or Kafka or Redis could not be reached.
+    """
+    loaded = config.load(config_path)
+    from nearline.repartition import repartition as give  # the Kafka client takes a while to import
+
+    give(loaded, partitions, quiet_s, click.echo)
+
+
 main.add_command(audit_commands.verify)
 main.add_command(audit_commands.repair)
 
