@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from nearline import audit_commands
+from nearline import audit_commands, dead_letter_commands
 from shared import cli, config
 
 
@@ -67,6 +67,7 @@ def repartition(config_path: str | None, partitions: int, quiet_s: float) -> Non
     give(loaded, partitions, quiet_s, click.echo)
 
 
+main.add_command(dead_letter_commands.group)
 main.add_command(audit_commands.verify)
 main.add_command(audit_commands.repair)
 

@@ -1,7 +1,8 @@
 """Records that cannot be read, put aside on a topic of their own with where they lay and why.
 
 A dead letter is acknowledged by Kafka before the record's offset is committed. A worker that dies in between writes it
-again: its coordinates name it, so a reader can tell.
+again: its coordinates name it, so a reader can tell. `python -m nearline dead-letters` reads them, and sends records that can
+be read by now to their topic once more; a mark, which is a letter of the same coordinates, remembers that.
 """
 
 import base64
@@ -30,6 +31,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None  # base64, of the first KEPT_BYTES
     value: str | None  # base64, of the first KEPT_BYTES
     value_bytes: int | None  # length of the whole value
+    replayed: str | None = None  # of a mark: the coordinates of the record that was sent in place of this one
+
+    @property
+    def coordinates(self) -> str:
+        """How people name the record: `topic/partition@offset`."""
+        return f"{self.topic}/{self.partition}@{self.offset}"
 
     @staticmethod
     def of(
@@ -101,16 +108,5 @@ class DeadLetters:
 
     def _connected(self) -> Any:
         if self._producer is None:
-            from kafka import KafkaProducer
-
-            limit_ms = int(self.config.timeout_s * 1000)
-            self._producer = KafkaProducer(
-                bootstrap_servers=self.config.bootstrap_servers.split(","),
-                client_id="marquee-dead-letters",
-                acks="all",
-                enable_idempotence=True,
-                max_block_ms=limit_ms,
-                request_timeout_ms=limit_ms,
-                delivery_timeout_ms=limit_ms + 1000,
-            )
+            self._producer = topics.producer(self.config, "marquee-dead-letters")
         return self._producer

@@ -112,3 +112,19 @@ def reachable(config: KafkaConfig) -> Iterator[None]:
         raise UnavailableError(
             f"Kafka at {config.bootstrap_servers} did not answer within {config.timeout_s:g} s: {error or type(error).__name__}"
         ) from error
+
+
+def producer(config: KafkaConfig, client_id: str) -> Any:
+    """A `KafkaProducer` that waits for every replica and gives up after the configured time limit. The caller closes it."""
+    from kafka import KafkaProducer
+
+    limit_ms = int(config.timeout_s * 1000)
+    return KafkaProducer(
+        bootstrap_servers=config.bootstrap_servers.split(","),
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        max_block_ms=limit_ms,
+        request_timeout_ms=limit_ms,
+        delivery_timeout_ms=limit_ms + 1000,
+    )
