@@ -19,12 +19,13 @@ import redis.exceptions
 from threadpoolctl import threadpool_limits
 
 from nearline import metrics
-from nearline.factors import Factors, FactorsLoader
+from nearline.factors import Factors
 from nearline.following import Batch
 from nearline.records import Place
 from nearline.signal_sets import SignalSets, Waiting
 from nearline.signals import find_signals
 from shared import fresh
+from shared.arm_loading import ArmLoader
 from shared.config import Config
 from shared.errors import SnapshotError
 from shared.fence import Fence
@@ -33,6 +34,8 @@ from shared.snapshots import SnapshotStore
 from shared.state import MemberState
 from shared.store import StateStore, StoredState
 
+POLL_S = 1.0
+"""How often the snapshot pointer is looked at."""
 IDLE_S = 0.5
 """How long to wait for a signal, or for factors, before looking around again."""
 FIRST_PAUSE_S = 0.05
@@ -63,7 +66,7 @@ class Retrieval:
         self._states = StateStore(client, namespace)
         self._fresh = FreshStore(client, namespace, self._settings.expire_s)
         self._sets = SignalSets(client, namespace, self._settings.expire_s)
-        self.factors = FactorsLoader(SnapshotStore(client, namespace), config.online.arm)
+        self.loader = ArmLoader(SnapshotStore(client, namespace), config.online.arm, Factors.of, POLL_S)
         self._queue: OrderedDict[tuple[Place, str], Asked] = OrderedDict()
         self._leftovers: dict[Place, None] = {}  # partitions whose set may hold members that are not in the queue
         self._changed = threading.Condition()  # guards both
@@ -72,9 +75,18 @@ class Retrieval:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="marquee-retrieval", daemon=True)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the arm serves a snapshot without factors, so that nobody needs to wait for it."""
+        return self.loader.current is not None and self._factors() is None
+
+    def _factors(self) -> Factors | None:
+        loaded = self.loader.current
+        return None if loaded is None else loaded.value
+
     def start(self) -> None:
         """Begin to retrieve, in a thread."""
-        self.factors.start()
+        self.loader.start()
         self._thread.start()
 
     def stop(self, limit_s: float) -> None:
@@ -82,8 +94,9 @@ class Retrieval:
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
-        self._thread.join(limit_s)
-        self.factors.close(limit_s)
+        if self._thread.is_alive():
+            self._thread.join(limit_s)
+        self.loader.close(limit_s)
 
     def on_assigned(self, topic: str, partitions: Iterable[int]) -> None:
         """Take over a topic's partitions: these and no others are this worker's, with whom their sets hold."""
@@ -106,7 +119,7 @@ class Retrieval:
         found = find_signals(batch.events, self._now_ms() - int(self._settings.lateness_s * 1000))
         if not found:
             return
-        if self.factors.has_none:
+        if self.is_idle:
             metrics.RETRIEVALS.labels("no-factors").inc(len(found))
             return
         asked: dict[Place, dict[str, int]] = {}
@@ -140,7 +153,7 @@ class Retrieval:
         pending: list[Asked] = []
         pause_s = FIRST_PAUSE_S
         while not self._closed.is_set():
-            factors = self.factors.current
+            factors = self._factors()
             if factors is None:
                 self._closed.wait(IDLE_S)
                 continue
