@@ -46,6 +46,8 @@ def impression_of(page: Page) -> events.Impression:
             for row in page.rows
             for cell in row.cells
         ],
+        country=page.country,
+        device=page.device,
     )
 
 

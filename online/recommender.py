@@ -86,7 +86,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         request = checked_request(member_id, device, country, now_ms)
         serving = self._loader.serving
         watch = _Stopwatch()
-        facts = self._fetch(request, serving, watch)
+        facts = self._fetch(request, serving, watch, page=request)
         try:
             answer = self._page(request, serving, facts, watch)
         except Exception as error:  # a page without the member's data is better than none
@@ -127,8 +127,8 @@ class Recommender(AbstractContextManager["Recommender"]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _fetch(self, request: Request, serving: Serving | None, watch: "_Stopwatch") -> Facts:
-        facts = self._fetcher.fetch(request.member_id, serving)
+    def _fetch(self, request: Request, serving: Serving | None, watch: "_Stopwatch", page: Request | None = None) -> Facts:
+        facts = self._fetcher.fetch(request.member_id, serving, page)
         self._loader.notice(facts.pointer)
         watch.lap("fetch")
         return facts
@@ -139,7 +139,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         failed: tuple[Fallback, ...] = ()
         if serving is not None:
             blended, ranking = self._score(request, serving, facts, watch)
-            context = RowContext(request, serving, facts.state, blended, ranking, online.rows, online.row_length)
+            context = RowContext(request, serving, facts.state, blended, ranking, online.rows, online.row_length, facts.trending)
             drafts, failed = draft_rows(self._rows, context)
             watch.lap("rows")
             placed = assemble(drafts, serving, blended, online.rows, online.row_length)

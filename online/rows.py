@@ -17,6 +17,7 @@ from online.ranking import Ranking
 from online.requesting import Request
 from online.serving import Indices, Serving
 from shared.state import MemberState, Played
+from shared.trending import Trending
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ GENRE_POOL = 200
 
 @dataclass(frozen=True, slots=True)
 class RowContext:
-    """All that a builder may look at."""
+    """All that a builder may look at. `trending` is what the stream says, None where the snapshot's list is the newest."""
 
     request: Request
     serving: Serving
@@ -41,6 +42,7 @@ class RowContext:
     ranking: Ranking
     rows_limit: int
     row_length: int
+    trending: Trending | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +162,46 @@ class BecauseYouWatched:
 
 
 class TrendingNow:
-    """What is watched most at the moment, with what suits the member a little further to the left."""
+    """What is watched most at the moment, with what suits the member a little further to the left.
+
+    What is trending where the member is, at this part of the day, comes before what was trending when the snapshot was made.
+    """
 
     def draft(self, context: RowContext) -> Iterable[Draft]:
         serving = context.serving
-        trending = serving.trending[context.blend.is_open[serving.trending]][:TRENDING_POOL]
+        live = _trending_live(context)
+        is_listed = np.zeros(serving.count, dtype=np.bool_)
+        is_listed[live] = True
+        known = serving.trending[~is_listed[serving.trending]]
+        trending = np.concatenate([live, known])  # (titles,)
+        is_live = np.arange(len(trending)) < len(live)
+        is_open = context.blend.is_open[trending]
+        trending, is_live = trending[is_open][:TRENDING_POOL], is_live[is_open][:TRENDING_POOL]
         if not len(trending):
             return
         scores = context.ranking.scores[trending]
         taste = scores / max(float(scores.max()), 1e-9)
         heat = 1.0 / np.sqrt(np.arange(1, len(trending) + 1))
         order = np.argsort(-(heat * (1.0 + TRENDING_TASTE * taste)), kind="stable")
-        yield Draft(key="trending", name="Trending Now", titles=trending[order], evidence="trending now")
+        why = "trending now" if context.trending is None else _where_trending(context.trending)
+        yield Draft(
+            key="trending",
+            name="Trending Now",
+            titles=trending[order],
+            evidence=[why if live else "trending now" for live in is_live[order].tolist()],
+        )
+
+
+def _trending_live(context: RowContext) -> Indices:
+    """Titles of the live list that the snapshot knows, the most trending first."""
+    index = context.serving.index
+    listed = () if context.trending is None else context.trending.titles
+    return np.array([index[title.title_id] for title in listed if title.title_id in index], dtype=np.int32)
+
+
+def _where_trending(trending: Trending) -> str:
+    when = "tonight" if trending.part == "night" else f"this {trending.part}"
+    return f"trending {when}" if trending.country is None else f"trending in {trending.country} {when}"
 
 
 class NewReleases:
