@@ -4,9 +4,9 @@ from typing import Literal
 
 import msgspec
 
-Tier = Literal["live", "precomputed", "popular_country", "popular", "empty"]
-"""Where a title's place came from: the live state, the member's precomputed candidates, what the country watches, or what
-everybody watches. A page with nothing to show is `empty`."""
+Tier = Literal["live", "fresh", "precomputed", "popular_country", "popular", "empty"]
+"""Where a title's place came from: the live state, the candidates retrieved since the member's latest plays, the precomputed
+ones, what the country watches, or what everybody watches. A page with nothing to show is `empty`."""
 
 
 class Fallback(msgspec.Struct, frozen=True, gc=False):

@@ -1,10 +1,10 @@
-"""Precomputed candidates and the live state made into one score a title. Pure.
+"""Candidates and the live state made into one score a title. Pure.
 
-    score = base + LIVE_WEIGHT * lift        base = precomputed for a candidate, else POPULAR_WEIGHT * popularity
+    score = base + LIVE_WEIGHT * lift        base = retrieved for a candidate, else POPULAR_WEIGHT * popularity
 
-`precomputed` is the member's candidates scaled to [CANDIDATE_FLOOR, 1], `popularity` in [0, 1] orders all the rest below them,
-so that there is always something to show, and `lift` in [0, 1) is how near a title is to what the member watched last.
-Everything is a vector over the snapshot's titles.
+`retrieved` is the member's candidates, precomputed and fresh, scaled to [CANDIDATE_FLOOR, 1], `popularity` in [0, 1] orders all
+the rest below them, so that there is always something to show, and `lift` in [0, 1) is how near a title is to what the member
+watched last. Everything is a vector over the snapshot's titles.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ from online.serving import Indices, Mask, Scores, Serving
 from shared.state import MemberState
 
 CANDIDATE_FLOOR = 0.2
+FRESH_WEIGHT = 0.7
+"""Of a candidate's score, what the fresh ones give; the precomputed ones know the plays that a state no longer holds."""
 LIVE_WEIGHT = 0.8
 POPULAR_WEIGHT = 0.1
 SEEDS = 12
@@ -29,8 +31,8 @@ SEED_DECAY = 0.85
 KNOWN_SEED_WEIGHT = 0.3
 """Weight of a play from before the snapshot was made: its candidates already reflect it."""
 
-_TIERS: tuple[Tier, ...] = ("live", "precomputed", "popular_country", "popular")
-_LIVE, _PRECOMPUTED, _POPULAR_COUNTRY, _POPULAR = range(4)
+_TIERS: tuple[Tier, ...] = ("live", "fresh", "precomputed", "popular_country", "popular")
+_LIVE, _FRESH, _PRECOMPUTED, _POPULAR_COUNTRY, _POPULAR = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Blend:
         if tier == "live":
             seed = self.seeds[self.seed_of[title]]
             return f"because you {seed.verb} {self.names[seed.title]}"
+        if tier == "fresh":
+            return "matches what you watched lately"
         if tier == "precomputed":
             return "matches your taste"
         return f"popular in {self.country}" if tier == "popular_country" else "popular now"
@@ -79,20 +83,22 @@ class Blend:
     @property
     def is_personal(self) -> bool:
         """Whether anything about this member is in the scores."""
-        return bool(((self.tier_codes == _LIVE) | (self.tier_codes == _PRECOMPUTED)).any())
+        return bool((self.tier_codes <= _PRECOMPUTED).any())
 
 
 def blend(serving: Serving, facts: Facts, request: Request) -> Blend:
     """Score all titles of the snapshot for one member."""
     seeds = find_seeds(serving, facts.state)
-    precomputed = _scaled(serving, facts.candidates)
+    retrieved = _retrieved(serving, facts.candidates, facts.fresh)
     lift, seed_of = _lift(serving, seeds)
     popularity, is_of_country = serving.popularity(request.country)
 
     live = LIVE_WEIGHT * lift  # (titles,)
-    base = np.where(precomputed > 0, precomputed, POPULAR_WEIGHT * popularity)  # (titles,)
+    base = np.where(retrieved > 0, retrieved, POPULAR_WEIGHT * popularity)  # (titles,)
     tier_codes = np.full(serving.count, _POPULAR_COUNTRY if is_of_country else _POPULAR, dtype=np.int8)  # (titles,)
-    np.copyto(tier_codes, np.int8(_PRECOMPUTED), where=precomputed > 0)
+    np.copyto(tier_codes, np.int8(_PRECOMPUTED), where=retrieved > 0)
+    if facts.fresh is not None:
+        tier_codes[facts.fresh.titles] = _FRESH
     np.copyto(tier_codes, np.int8(_LIVE), where=live > base)
     return Blend(
         scores=base + live,
@@ -131,14 +137,26 @@ def find_seeds(serving: Serving, state: MemberState) -> tuple[Seed, ...]:
     return tuple(seeds)
 
 
-def _scaled(serving: Serving, candidates: Candidates | None) -> Scores:
-    """The candidates' scores in [CANDIDATE_FLOOR, 1] at their titles, 0 elsewhere: (titles,) float32."""
+def _retrieved(serving: Serving, precomputed: Candidates | None, fresh: Candidates | None) -> Scores:
+    """The candidates' scores in [CANDIDATE_FLOOR, 1] at their titles, 0 elsewhere: (titles,) float32.
+
+    Precomputed and fresh scores are products with the same title factors, so they are mixed as they are. A title that only one
+    of the two lists names has at most the other's last score there, and gets that.
+    """
     scaled = np.zeros(serving.count, dtype=np.float32)
-    if candidates is not None:
-        scores = candidates.scores
-        least, span = scores.min(), np.ptp(scores)
-        share = (scores - least) / span if span > 0 else np.ones_like(scores)
-        scaled[candidates.titles] = CANDIDATE_FLOOR + (1.0 - CANDIDATE_FLOOR) * share
+    lists = [candidates for candidates in (precomputed, fresh) if candidates is not None]
+    if not lists:
+        return scaled
+    weights = (1.0 - FRESH_WEIGHT, FRESH_WEIGHT) if len(lists) == 2 else (1.0,)
+    titles = np.unique(np.concatenate([candidates.titles for candidates in lists]))  # (n,) of either list
+    mixed = np.zeros(len(titles), dtype=np.float32)  # (n,)
+    for candidates, weight in zip(lists, weights, strict=True):
+        scores = np.full(serving.count, candidates.scores.min(), dtype=np.float32)  # (titles,)
+        scores[candidates.titles] = candidates.scores
+        mixed += np.float32(weight) * scores[titles]
+    least, span = mixed.min(), np.ptp(mixed)
+    share = (mixed - least) / span if span > 0 else np.ones_like(mixed)
+    scaled[titles] = CANDIDATE_FLOOR + (1.0 - CANDIDATE_FLOOR) * share
     return scaled
 
 

@@ -1,12 +1,13 @@
-"""What a request needs of Redis, in one pipelined round trip: the arm's pointer, the member's state and candidates, and what is
-trending where and when the member asks.
+"""What a request needs of Redis, in one pipelined round trip: the arm's pointer, the member's state, candidates and fresh ones,
+and what is trending where and when the member asks.
 
 Nothing here raises: what cannot be had within the deadline, or cannot be read, is left out with a reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,18 +19,22 @@ from redis.retry import Retry
 from online.answers import Fallback
 from online.requesting import Request
 from online.serving import Indices, Scores, Serving
-from shared import codecs, keys, state, store, trending
+from shared import codecs, fresh, histories, keys, state, store, trending
 from shared import fence as fences
 from shared.config import Config
 from shared.errors import SnapshotError
 from shared.fence import Fence
+from shared.fresh import FreshCandidates
+from shared.histories import Seed
 from shared.state import MemberState
 from shared.trending import Trending, part_of_day
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """A member's precomputed candidates: title indices (k,) of the snapshot and their scores (k,), best first."""
+    """A member's candidates: title indices (k,) of the snapshot, k above 0, and their scores (k,), best first."""
 
     titles: Indices
     scores: Scores
@@ -37,12 +42,22 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about a member at the time of a request. `fallbacks` names what could not be had."""
+    """What is known about a member at the time of a request.
+
+    Attributes
+    ----------
+    candidates : the precomputed ones.
+    fresh : those retrieved after the member's latest plays; None without any, or where those say nothing.
+    seeds : what to name "Because You Watched" rows after, the newest first.
+    fallbacks : what could not be had.
+    """
 
     pointer: str | None = None
     state: MemberState = state.EMPTY
     fence: Fence = field(default_factory=dict)
     candidates: Candidates | None = None
+    fresh: Candidates | None = None
+    seeds: tuple[Seed, ...] = ()
     trending: Trending | None = None
     fallbacks: tuple[Fallback, ...] = ()
 
@@ -76,6 +91,8 @@ class Fetcher:
         if serving is not None:
             wanted.append("candidates")
             pipeline.get(keys.candidates(self._namespace, member_id, serving.version))
+            wanted.append("fresh")
+            pipeline.hget(keys.fresh(self._namespace, member_id, serving.version), keys.BLOB_FIELD)
         if page is not None:
             wanted.append("trending")
             part = part_of_day(self._trending, page.country, page.now_ms)
@@ -101,44 +118,63 @@ def read_replies(replies: Mapping[str, Any], serving: Serving | None) -> Facts:
     fallbacks: list[Fallback] = [
         Fallback("redis-error", f"Redis refused a read: {reply}") for reply in replies.values() if isinstance(reply, Exception)
     ]
-    read = {name: reply for name, reply in replies.items() if not isinstance(reply, Exception)}
-    pointer, stored, blob = read.get("pointer"), read.get("state"), read.get("candidates")
-    member_state, fence = state.EMPTY, Fence()
-    try:
-        if stored is not None and stored[0]:
-            member_state, fence = state.decode(stored[0]), fences.decode(stored[1])
-    except SnapshotError as error:
-        fallbacks.append(Fallback("state-unusable", str(error)))
-    candidates = None
-    try:
-        if blob is not None and serving is not None:
-            candidates = _read_candidates(blob, serving)
-        elif serving is not None and not fallbacks:
+    read = {name: reply for name, reply in replies.items() if reply is not None and not isinstance(reply, Exception)}
+
+    def usable(name: str, decode: Callable[[Any], T]) -> T | None:
+        try:
+            return decode(read[name]) if name in read else None
+        except SnapshotError as error:
+            fallbacks.append(Fallback(f"{name}-unusable", str(error)))
+            return None
+
+    member_state, fence = usable("state", _read_state) or (state.EMPTY, {})
+    retrieved, candidates = None, None
+    if serving is not None:
+        retrieved = usable("fresh", partial(_read_fresh, serving))
+        candidates = usable("candidates", partial(_read_candidates, serving))
+        if "candidates" not in read and retrieved is None and not fallbacks:
             fallbacks.append(Fallback("no-candidates", f"snapshot {serving.version} has no candidates for this member"))
-    except SnapshotError as error:
-        fallbacks.append(Fallback("candidates-unusable", str(error)))
-    live = None
-    try:
-        if read.get("trending") is not None:
-            live = trending.decode(read["trending"])
-    except SnapshotError as error:
-        fallbacks.append(Fallback("trending-unusable", str(error)))
+    live = usable("trending", trending.decode)
     return Facts(
-        pointer=pointer.decode() if pointer else None,
+        pointer=read["pointer"].decode() if "pointer" in read else None,
         state=member_state,
         fence=fence,
         candidates=candidates,
+        fresh=Candidates(retrieved.titles, retrieved.scores) if retrieved is not None and len(retrieved.titles) else None,
+        seeds=_seeds(retrieved, member_state, fence),
         trending=live,
         fallbacks=tuple(fallbacks),
     )
 
 
-def _read_candidates(blob: bytes, serving: Serving) -> Candidates | None:
+def _read_state(stored: list[bytes | None]) -> tuple[MemberState, Fence]:
+    blob, fence = stored
+    return (state.decode(blob), fences.decode(fence)) if blob else (state.EMPTY, {})
+
+
+def _read_candidates(serving: Serving, blob: bytes) -> Candidates | None:
     titles, scores = codecs.decode_candidates(blob)
-    if not len(titles):
-        return None
-    if titles.min() < 0 or titles.max() >= serving.count:
-        raise SnapshotError(f"a member's candidates name titles that snapshot {serving.version!r} does not have")
+    _check(titles, scores, serving, "a member's candidates")
+    return Candidates(titles, scores) if len(titles) else None
+
+
+def _read_fresh(serving: Serving, blob: bytes) -> FreshCandidates:
+    read = fresh.decode(blob)
+    if read.version != serving.version:
+        raise SnapshotError(f"a member's fresh candidates are of snapshot {read.version!r}; {serving.version!r} is served")
+    _check(read.titles, read.scores, serving, "a member's fresh candidates")
+    return read
+
+
+def _check(titles: Indices, scores: Scores, serving: Serving, what: str) -> None:
+    if len(titles) and (titles.min() < 0 or titles.max() >= serving.count):
+        raise SnapshotError(f"{what} name titles that snapshot {serving.version!r} does not have")
     if not np.isfinite(scores).all():
-        raise SnapshotError("a member's candidates have scores that are no numbers")
-    return Candidates(titles, scores)
+        raise SnapshotError(f"{what} have scores that are no numbers")
+
+
+def _seeds(retrieved: FreshCandidates | None, member_state: MemberState, fence: Fence) -> tuple[Seed, ...]:
+    """The seeds that are kept ready, where they are of this very state or it could not be read; else those of the state."""
+    if retrieved is not None and fence in ({}, retrieved.fence):
+        return retrieved.seeds
+    return histories.seeds(member_state)

@@ -33,7 +33,7 @@ def assemble(drafts: Iterable[Draft], serving: Serving, blend: Blend, rows_limit
 def page_tier(rows: Iterable[Row]) -> Tier:
     """The most personal tier of any cell: what the page as a whole could draw on."""
     present = {cell.tier for row in rows for cell in row.cells}
-    tiers: tuple[Tier, ...] = ("live", "precomputed", "popular_country", "popular")
+    tiers: tuple[Tier, ...] = ("live", "fresh", "precomputed", "popular_country", "popular")
     return next((tier for tier in tiers if tier in present), "empty")
 
 

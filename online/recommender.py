@@ -19,7 +19,6 @@ from online.answers import Fallback, Page, Recommendation, Row, Tier
 from online.blending import Blend, blend
 from online.fetching import Facts, Fetcher
 from online.impressions import ImpressionLog
-from online.loading import SnapshotLoader
 from online.page import assemble, page_tier
 from online.ranking import Ranking, rank
 from online.requesting import Request, checked_k, checked_request
@@ -27,8 +26,12 @@ from online.rows import DEFAULT_ROWS, RowBuilder, RowContext, draft_rows, titles
 from online.serving import Serving
 from shared import config as configuration
 from shared import store
+from shared.arm_loading import ArmLoader
 from shared.config import Config
 from shared.snapshots import SnapshotStore
+
+POLL_S = 5.0
+"""How often an idle process looks at the pointer; a busy one learns of a flip from its requests."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,8 @@ class Recommender(AbstractContextManager["Recommender"]):
         self._rows = tuple(rows)
         self._fetcher = Fetcher(config)
         self._loader_client = store.connect(config.redis)
-        self._loader = SnapshotLoader(SnapshotStore(self._loader_client, config.redis.namespace), config.online.arm)
+        snapshots = SnapshotStore(self._loader_client, config.redis.namespace)
+        self._loader = ArmLoader(snapshots, config.online.arm, Serving, POLL_S)
         self._impressions = (
             ImpressionLog(config.kafka, config.online.impressions_buffer) if config.online.log_impressions else None
         )
@@ -66,7 +70,7 @@ class Recommender(AbstractContextManager["Recommender"]):
     @property
     def snapshot(self) -> str | None:
         """The version that is served at the moment; None before the first could be loaded."""
-        serving = self._loader.serving
+        serving = self._serving
         return None if serving is None else serving.version
 
     def page(self, member_id: str, *, device: str = "tv", country: str | None = None, now_ms: int | None = None) -> Page:
@@ -84,7 +88,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         InputError : an argument cannot be used. Nothing else is raised.
         """
         request = checked_request(member_id, device, country, now_ms)
-        serving = self._loader.serving
+        serving = self._serving
         watch = _Stopwatch()
         facts = self._fetch(request, serving, watch, page=request)
         try:
@@ -105,7 +109,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         """
         request = checked_request(member_id, device, country, now_ms)
         k = checked_k(k)
-        serving = self._loader.serving
+        serving = self._serving
         watch = _Stopwatch()
         facts = self._fetch(request, serving, watch)
         try:
@@ -127,6 +131,12 @@ class Recommender(AbstractContextManager["Recommender"]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def _serving(self) -> Serving | None:
+        """The snapshot to answer from; a request takes it once."""
+        loaded = self._loader.current
+        return None if loaded is None else loaded.value
+
     def _fetch(self, request: Request, serving: Serving | None, watch: "_Stopwatch", page: Request | None = None) -> Facts:
         facts = self._fetcher.fetch(request.member_id, serving, page)
         self._loader.notice(facts.pointer)
@@ -139,7 +149,9 @@ class Recommender(AbstractContextManager["Recommender"]):
         failed: tuple[Fallback, ...] = ()
         if serving is not None:
             blended, ranking = self._score(request, serving, facts, watch)
-            context = RowContext(request, serving, facts.state, blended, ranking, online.rows, online.row_length, facts.trending)
+            context = RowContext(
+                request, serving, facts.state, blended, ranking, online.rows, online.row_length, facts.trending, facts.seeds
+            )
             drafts, failed = draft_rows(self._rows, context)
             watch.lap("rows")
             placed = assemble(drafts, serving, blended, online.rows, online.row_length)
@@ -187,7 +199,7 @@ class Recommender(AbstractContextManager["Recommender"]):
 
     def _fallbacks(self, serving: Serving | None, facts: Facts, has_rows: bool) -> tuple[Fallback, ...]:
         trouble = self._loader.trouble
-        found = facts.fallbacks if trouble is None else (trouble, *facts.fallbacks)
+        found = facts.fallbacks if trouble is None else (Fallback(*trouble), *facts.fallbacks)
         if serving is not None and not has_rows:
             found = (*found, Fallback("nothing-available", "no title of the catalogue may be shown to this member"))
         return found

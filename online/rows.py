@@ -16,13 +16,12 @@ from online.blending import Blend
 from online.ranking import Ranking
 from online.requesting import Request
 from online.serving import Indices, Serving
+from shared.histories import Seed
 from shared.state import MemberState, Played
 from shared.trending import Trending
 
 log = logging.getLogger(__name__)
 
-ENGAGED_SHARE = 0.5
-"""A title watched so far tells enough about the member to name a row after it."""
 TRENDING_POOL = 200
 TRENDING_TASTE = 0.5
 """How much of a trending title's place may come from the member's taste."""
@@ -33,7 +32,13 @@ GENRE_POOL = 200
 
 @dataclass(frozen=True, slots=True)
 class RowContext:
-    """All that a builder may look at. `trending` is what the stream says, None where the snapshot's list is the newest."""
+    """All that a builder may look at.
+
+    Attributes
+    ----------
+    trending : what the stream says; None where the snapshot's list is the newest.
+    seeds : titles that the member watched for the most part, the newest first.
+    """
 
     request: Request
     serving: Serving
@@ -43,6 +48,7 @@ class RowContext:
     rows_limit: int
     row_length: int
     trending: Trending | None = None
+    seeds: tuple[Seed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +144,7 @@ class BecauseYouWatched:
 
     def draft(self, context: RowContext) -> Iterable[Draft]:
         serving = context.serving
-        seeds = [
-            title
-            for played in reversed(context.state.played)
-            if (played.share >= ENGAGED_SHARE or played.is_finished)
-            and (title := serving.index.get(played.title_id)) is not None
-            and played.title_id not in context.state.disliked_titles
-        ]
+        seeds = [serving.index[seed.title_id] for seed in context.seeds if seed.title_id in serving.index]
         if self._place >= len(seeds):
             return
         seed = seeds[self._place]

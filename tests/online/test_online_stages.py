@@ -16,7 +16,7 @@ from online.ranking import rank
 from online.requesting import checked_request
 from online.rows import DEFAULT_ROWS, Draft, RowContext, draft_rows
 from online.serving import Serving
-from shared import state
+from shared import histories, state
 from shared.errors import SnapshotError
 from shared.events import Feedback, Play
 from shared.state import MemberState
@@ -47,7 +47,8 @@ def rows_for(
     on = on or serving()
     request = checked_request("m0", "tv", country, NOW_MS)
     blended = blend(on, Facts(state=member_state, candidates=candidates), request)
-    context = RowContext(request, on, member_state, blended, rank(blended), rows_limit, row_length)
+    seeds = histories.seeds(member_state)
+    context = RowContext(request, on, member_state, blended, rank(blended), rows_limit, row_length, seeds=seeds)
     drafts, failed = draft_rows(DEFAULT_ROWS, context)
     assert failed == ()
     return assemble(drafts, on, blended, rows_limit, row_length)
@@ -150,6 +151,24 @@ def test_a_fresh_play_lifts_what_is_similar_and_an_old_one_less() -> None:
     nothing, known, fresh = score(), score(play("t5", 0.9, at_ms=CREATED_AT_MS - 1)), score(play("t5", 0.9))
     assert nothing < known < fresh
     assert score(play("t5", 0.2)) < fresh
+
+
+def test_fresh_candidates_are_mixed_with_the_precomputed_ones() -> None:
+    def candidates(**scores: float) -> Candidates:
+        return Candidates(np.array([int(title[1:]) for title in scores], np.int32), np.array([*scores.values()], np.float32))
+
+    request = checked_request("m0", "tv", None, NOW_MS)
+    precomputed, fresh = candidates(t1=1.0, t2=0.5, t3=0.4), candidates(t3=0.9, t4=0.8, t2=0.6)
+    blended = blend(serving(), Facts(candidates=precomputed, fresh=fresh), request)
+    # t3: 0.7 * 0.9 + 0.3 * 0.4    t1: 0.7 * 0.6 + 0.3 * 1.0    t4: 0.7 * 0.8 + 0.3 * 0.4    t2: 0.7 * 0.6 + 0.3 * 0.5
+    assert rank(blended).order[:4].tolist() == [3, 1, 4, 2]
+    assert [blended.tier(title) for title in (3, 4, 1, 2)] == ["fresh", "fresh", "precomputed", "fresh"]
+    assert blended.scores[[3, 4, 1, 2]] == pytest.approx(0.2 + 0.8 * np.array([0.18, 0.11, 0.15, 0.0]) / 0.18, abs=1e-6)
+    assert blended.evidence(3) == "matches what you watched lately"
+
+    only = blend(serving(), Facts(fresh=fresh), request)
+    assert np.array_equal(only.scores, blend(serving(), Facts(candidates=fresh), request).scores)
+    assert {only.tier(title) for title in (2, 3, 4)} == {"fresh"}
 
 
 def test_liking_is_a_seed_and_disliking_is_none() -> None:
