@@ -31,7 +31,9 @@ class Repeated:
         return median(self.values)
 
     def text(self, digits: int = 0) -> str:
-        """Median and range."""
+        """Median, and range if there is one."""
+        if len(self.values) == 1:
+            return f"{self.median:,.{digits}f}"
         low, high = min(self.values), max(self.values)
         return f"{self.median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 

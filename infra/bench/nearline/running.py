@@ -25,6 +25,8 @@ LEFT_OUT = ("catchup",)
 """Sections that run only when they are named."""
 SPREAD_MEMBERS = 50_000
 """A batch fetched from all partitions has hardly any member twice then, and all their states stay in memory."""
+REPLAYED = 4
+"""Times as many events for the replay, which is made for long logs: starting a Spark job alone takes a second."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def sections(plan: Plan, stage: Stage) -> list[Row]:
     if "workers" in plan.sections:
         rows += backlog.scale_out(stage, realistic, plan.workers, plan.rounds)
     if "spark" in plan.sections:
-        rows += spark_replay.measure(stage, realistic)
+        rows += spark_replay.measure(stage, Workload("realistic", REPLAYED * plan.events, plan.members))
     if "catchup" in plan.sections:
         rows += backlog.catch_up(stage, Workload("realistic", plan.backlog, plan.backlog_members))
     return rows
