@@ -5,8 +5,8 @@ It has the worker's decoder, reducer, script and cache of states, so what differ
 """
 
 import sys
-import tempfile
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -33,7 +33,7 @@ def main() -> None:
         config.nearline.group,
         broker=[f"kafka://{address}" for address in config.kafka.bootstrap_servers.split(",")],
         store="memory://",
-        datadir=tempfile.mkdtemp(prefix="marquee-bench-agent-"),
+        datadir=Path(job.config_path).parent,
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,
