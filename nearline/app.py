@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,11 @@ from nearline.batch_reader import BatchReader
 from nearline.feedback_agent import Failed
 from nearline.flushing import Flusher
 from nearline.readiness import Readiness
-from nearline.records import Source, Writer
+from nearline.records import Source
+from nearline.retrieval import Retrieval
+from nearline.state_writer import StateWriter
+from nearline.topic_watch import TopicWatch
+from nearline.trending import Trending
 from nearline.watchdog import Progress
 from shared.config import Config
 
@@ -23,18 +29,23 @@ BEAT_S = 1.0
 log = logging.getLogger(__name__)
 
 
-def build(
-    config: Config,
-    plays: Source,
-    feedback: Source,
-    writer: Writer,
-    flusher: Flusher,
-    progress: Progress,
-    readiness: Readiness,
-    failed: Failed,
-    instance: str | None,
-    scratch: Path,
-) -> faust.App:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker is made of: the topics it reads, and what becomes of their records."""
+
+    plays: Source
+    feedback: Source
+    impressions: Source
+    states: StateWriter
+    trending: Trending
+    retrieval: Retrieval
+    flusher: Flusher
+    progress: Progress
+    readiness: Readiness
+    topic_watch: TopicWatch
+
+
+def build(config: Config, parts: Parts, failed: Failed, instance: str | None, scratch: Path) -> faust.App:
     """The app of one worker process.
 
     Parameters
@@ -62,26 +73,58 @@ def build(
         broker_commit_interval=1.0,
         stream_wait_empty=False,
     )
-    app.transport = feedback_agent.resuming_transport(app, flusher.resume, failed)
+    feedback = parts.feedback
+    app.transport = feedback_agent.resuming_transport(app, parts.flusher.resume, failed)
     topic = app.topic(feedback.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     @app.agent(topic, name="feedback", concurrency=1)  # one coroutine: acknowledged in order
     async def serve_feedback(stream: Any) -> None:
-        await feedback_agent.serve(stream, feedback, writer, flusher, failed)
+        await feedback_agent.serve(stream, feedback, parts.states, parts.flusher, failed)
+
+    async def assigned(name: str, partitions: list[int]) -> None:
+        parts.readiness.assigned(name, partitions)
+        parts.retrieval.on_assigned(name, partitions)
 
     @app.on_rebalance_complete.connect
     async def note_feedback(*_: Any, **__: Any) -> None:
-        readiness.assigned(feedback.topic, sorted(at.partition for at in app.consumer.assignment()))
+        await assigned(feedback.topic, sorted(at.partition for at in app.consumer.assignment()))
 
-    async def note_plays(partitions: list[int]) -> None:
-        readiness.assigned(plays.topic, partitions)
+    readers = [
+        BatchReader(config, "plays", parts.plays, parts.states, parts.flusher, instance=instance, on_assigned=assigned),
+        BatchReader(
+            *(config, "impressions", parts.impressions, parts.trending.impressions, parts.flusher),
+            instance=instance,
+            on_assigned=assigned,
+        ),
+    ]
+    for reader in readers:
+        app.service(_reading(reader, failed))
+    app.service(_running(parts.topic_watch.run))
+    app.service(_running(parts.trending.publisher.run))
 
-    reader = BatchReader(config, "plays", plays, writer, flusher, instance=instance, on_assigned=note_plays)
+    async def report() -> None:
+        while True:
+            try:
+                waiting = {reader.topic: await reader.lag() for reader in readers}
+                waiting[feedback.topic] = await feedback_agent.lag(app)
+            except (KafkaError, TimeoutError, AssertionError) as error:
+                log.info("lag unknown: %r", error)
+                parts.progress.alive()
+            else:
+                for name, count in waiting.items():
+                    metrics.LAG.labels(name).set(count)
+                parts.readiness.lag(waiting)
+                parts.progress.beat(sum(waiting.values()))
+            await asyncio.sleep(BEAT_S)
 
-    @app.service
-    class Plays(Service):
-        """Reads plays in batches, and reports on itself."""
+    app.service(_running(report))
+    return app
 
+
+def _reading(reader: BatchReader, failed: Failed) -> type[Service]:
+    """A service that reads a topic for as long as the app runs."""
+
+    class Reading(Service):
         async def on_start(self) -> None:
             await reader.start()
 
@@ -95,18 +138,15 @@ def build(
             except Exception as error:
                 failed(error)
 
-        @Service.task
-        async def report(self) -> None:
-            while not self.should_stop:
-                try:
-                    waiting = {plays.topic: await reader.lag(), feedback.topic: await feedback_agent.lag(app)}
-                except (KafkaError, TimeoutError, AssertionError) as error:
-                    log.info("lag unknown: %r", error)
-                    progress.alive()
-                else:
-                    for name, count in waiting.items():
-                        metrics.LAG.labels(name).set(count)
-                    progress.beat(sum(waiting.values()))
-                await asyncio.sleep(BEAT_S)
+    return Reading
 
-    return app
+
+def _running(work: Callable[[], Awaitable[None]]) -> type[Service]:
+    """A service that runs a coroutine until the app stops."""
+
+    class Running(Service):
+        @Service.task
+        async def run(self) -> None:
+            await work()
+
+    return Running

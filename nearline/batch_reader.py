@@ -15,6 +15,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
+from nearline.expiry import note_expired
 from nearline.flushing import Flusher
 from nearline.records import Place, Source, Writer
 from shared.config import Config
@@ -41,7 +42,7 @@ class BatchReader(ConsumerRebalanceListener):  # type: ignore[misc]
     writer : brings a batch's effect into Redis.
     instance : a name that stays the same when this worker is started again, so that its partitions wait for it; None lets
         the group share them out anew each time.
-    on_assigned : called with the partitions whenever the group has shared them out.
+    on_assigned : called with the topic and this worker's partitions whenever the group has shared them out.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class BatchReader(ConsumerRebalanceListener):  # type: ignore[misc]
         flusher: Flusher,
         *,
         instance: str | None,
-        on_assigned: Callable[[list[int]], Awaitable[None]],
+        on_assigned: Callable[[str, list[int]], Awaitable[None]],
     ) -> None:
         self._config = config
         self._name = name
@@ -69,6 +70,11 @@ class BatchReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation = 0
         self._failure: MarqueeError | None = None
         self._is_stopping = False
+
+    @property
+    def topic(self) -> str:
+        """What it reads."""
+        return self._source.topic
 
     async def start(self) -> None:
         """Connect and ask the group for partitions."""
@@ -191,7 +197,7 @@ class BatchReader(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
         partitions = sorted(partition.partition for partition in assigned)
         log.info("partitions of %s: %s", self._source.topic, partitions)
-        await self._on_assigned(partitions)
+        await self._on_assigned(self._source.topic, partitions)
 
     async def _place(self, assigned: list[TopicPartition]) -> None:
         consumer = self._connected()
@@ -201,7 +207,10 @@ class BatchReader(ConsumerRebalanceListener):  # type: ignore[misc]
         starts = await self._flusher.resume(committed)
         first = await consumer.beginning_offsets(assigned)
         for at in assigned:
-            start = max(starts[Place(at.topic, at.partition)], first[at])
+            place = Place(at.topic, at.partition)
+            if committed[place] is not None:
+                note_expired(place, starts[place], first[at])
+            start = max(starts[place], first[at])
             consumer.seek(at, start)
             self._next[at] = start
 

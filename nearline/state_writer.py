@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nearline import metrics
+from nearline import freshness, metrics
 from nearline.dead_letters import DeadLetter, DeadLetters
 from nearline.following import Batch, Follower
 from nearline.records import Place, Record, Source
@@ -98,6 +98,7 @@ class StateWriter:
             # Redis may have lost what this batch has written so far: only what a watermark vouches for is held for known.
             self._cache.clear()
             raise
+        freshness.observe(source.topic, records)
         metrics.EVENTS.labels(source.topic).inc(len(records) - len(decoded.unreadable) - seen)
         metrics.SEEN.labels(source.topic).inc(seen)
         metrics.DEAD_LETTERS.labels(source.topic).inc(len(decoded.unreadable))

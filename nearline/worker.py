@@ -1,30 +1,40 @@
 """Runs one worker process from its configuration to its exit code."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import faust
+import redis
+import redis.exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from nearline import app as apps
+from nearline import health, restarts
+from nearline.app import Parts
 from nearline.dead_letters import DeadLetters
 from nearline.flushing import Flusher
 from nearline.readiness import Readiness
 from nearline.records import Source
+from nearline.retrieval import Retrieval
 from nearline.state_writer import StateWriter
+from nearline.topic_watch import TopicWatch
+from nearline.trending import Trending
 from nearline.watchdog import Progress, Watchdog
 from nearline.watermarks import Watermarks
-from shared import events, metrics, store, topics
+from shared import epochs, events, metrics, store, topics
 from shared.config import Config
 from shared.store import StateStore
+from shared.topics import Topic
 
 SHUTDOWN_LIMIT_S = 20.0
 FAILED_EXIT_CODE = 1
@@ -53,23 +63,50 @@ class Worker:
         ------
         UnavailableError : Redis or Kafka cannot be reached, or a topic is missing.
         """
-        config = self._config
-        plays, feedback = self._sources()
-        metrics.serve(config.nearline.metrics_port)
+        config, namespace = self._config, self._config.redis.namespace
+        found = self._find_topics()
         client = store.connect(config.redis)
         client.set_retry(Retry(NoBackoff(), 0))  # a batch is tried again as a whole, after looking at the watermarks
-        namespace = config.redis.namespace
-        watermarks = Watermarks(client, namespace, {source.topic: source.epoch for source in (plays, feedback)})
+        side_client = store.connect(config.redis)  # for what other threads do beside the batches
+        sources = self._sources(client, found)
+        watermarks = Watermarks(client, namespace, {source.topic: source.epoch for source in sources})
         dead_letters = DeadLetters(config.kafka)
-        cache_bytes = config.nearline.cache_mb << 20
-        writer = StateWriter(StateStore(client, namespace), watermarks, dead_letters, cache_bytes)
+        trending = Trending.build(client, side_client, config, watermarks, dead_letters)
+        retrieval = Retrieval(config, side_client)
         progress = Progress()
-        flusher = Flusher(watermarks, progress, 0.75 * config.nearline.stall_timeout_s)
-        readiness = Readiness([plays.topic, feedback.topic], click.echo)
-        scratch = tempfile.TemporaryDirectory(prefix="marquee-nearline-")
-        app = apps.build(
-            config, plays, feedback, writer, flusher, progress, readiness, self._fail, self._instance, Path(scratch.name)
+        readiness = Readiness([source.topic for source in sources], click.echo, config.nearline.ready_lag_records)
+        parts = Parts(
+            *sources,
+            states=StateWriter(
+                *(StateStore(client, namespace), watermarks, dead_letters, config.nearline.cache_mb << 20),
+                followers=[trending.starts, retrieval],
+            ),
+            trending=trending,
+            retrieval=retrieval,
+            flusher=Flusher(watermarks, progress, 0.75 * config.nearline.stall_timeout_s),
+            progress=progress,
+            readiness=readiness,
+            topic_watch=TopicWatch(config.kafka, found, self._fail),
         )
+        with store.reachable(config.redis):
+            restarts.note_start(side_client, namespace, self._instance)
+        metrics.serve(config.nearline.metrics_port, health.pages(progress, readiness, config.nearline.stall_timeout_s))
+        retrieval.start()
+        try:
+            return self._work(parts)
+        finally:
+            parts.flusher.close()
+            retrieval.stop(config.redis.timeout_s)
+            with contextlib.suppress(redis.exceptions.RedisError):
+                trending.publisher.close()
+            dead_letters.close()
+            client.close()
+            side_client.close()
+
+    def _work(self, parts: Parts) -> int:
+        """Run the Faust app to its end; the exit code."""
+        scratch = tempfile.TemporaryDirectory(prefix="marquee-nearline-")
+        app = apps.build(self._config, parts, self._fail, self._instance, Path(scratch.name))
         self._faust = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, loglevel="WARNING")
         self._faust.spinner = None  # it writes escape sequences to standard output
         if not log.isEnabledFor(logging.DEBUG):
@@ -78,7 +115,7 @@ class Worker:
         # States are trees of tuples, freed by reference counts; walking all that are cached for cycles is a third of the time.
         gc.freeze()
         gc.set_threshold(200_000, 50, 100)
-        Watchdog(progress, config.nearline.stall_timeout_s).start()
+        Watchdog(parts.progress, self._config.nearline.stall_timeout_s).start()
         try:
             self._faust.execute_from_commandline()
         except SystemExit as ending:
@@ -87,26 +124,32 @@ class Worker:
         except Exception as error:
             self._failure = self._failure or error
         finally:
-            flusher.close()
-            dead_letters.close()
-            client.close()
             scratch.cleanup()
         if self._failure is not None:
             click.echo(f"error: the worker ended: {self._failure or type(self._failure).__name__}", err=True)
             return FAILED_EXIT_CODE
         return 0
 
-    def _sources(self) -> tuple[Source, Source]:
-        """The topics with their epochs; proves on the way that Redis and Kafka answer and that no topic is missing."""
-        config = self._config
-        plays, feedback = config.kafka.plays_topic, config.kafka.feedback_topic
-        client = store.connect(config.redis)
-        with store.reachable(config.redis):
+    def _find_topics(self) -> dict[str, Topic]:
+        """The topics that are read; proves on the way that Redis and Kafka answer and that no topic is missing."""
+        kafka = self._config.kafka
+        with store.reachable(self._config.redis), store.connect(self._config.redis) as client:
             client.ping()
-            topics.describe(config.kafka, [config.kafka.dead_letters_topic])
-            epochs = topics.epochs(client, config.redis.namespace, config.kafka, [plays, feedback])
-            client.close()
-        return Source(plays, epochs[plays], events.decode_play), Source(feedback, epochs[feedback], events.decode_feedback)
+        read = [kafka.plays_topic, kafka.feedback_topic, kafka.impressions_topic]
+        found = topics.describe(kafka, [*read, kafka.dead_letters_topic])
+        return {name: found[name] for name in read}
+
+    def _sources(self, client: redis.Redis, found: Mapping[str, Topic]) -> tuple[Source, Source, Source]:
+        kafka, namespace = self._config.kafka, self._config.redis.namespace
+        with store.reachable(self._config.redis):
+            numbers = {
+                name: epochs.number(client, namespace, name, topic.topic_id, topic.partitions) for name, topic in found.items()
+            }
+        return (
+            Source(kafka.plays_topic, numbers[kafka.plays_topic], events.decode_play),
+            Source(kafka.feedback_topic, numbers[kafka.feedback_topic], events.decode_feedback),
+            Source(kafka.impressions_topic, numbers[kafka.impressions_topic], events.decode_impression),
+        )
 
     def _fail(self, error: BaseException) -> None:
         """End the process because of an error. Called on the event loop."""

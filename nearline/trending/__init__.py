@@ -32,17 +32,20 @@ class Trending:
     publisher: TrendingPublisher
 
     @staticmethod
-    def build(client: redis.Redis, config: Config, watermarks: Watermarks, dead_letters: DeadLetters) -> "Trending":
+    def build(
+        client: redis.Redis, own_client: redis.Redis, config: Config, watermarks: Watermarks, dead_letters: DeadLetters
+    ) -> "Trending":
         """The parts for one worker.
 
         Parameters
         ----------
-        client : without retries of its own, like the state writer's.
+        client : the state writer's, without retries of its own and watched by the watermarks.
+        own_client : for the publisher, which works in another thread.
         watermarks : must know the epoch of the impressions topic.
         """
         counter = TrendingCounter(client, config)
         return Trending(
             StartsFollower(counter, config.kafka.plays_topic),
             ImpressionsWriter(counter, watermarks, dead_letters),
-            TrendingPublisher(client, config),
+            TrendingPublisher(own_client, config),
         )

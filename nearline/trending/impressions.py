@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from nearline import metrics
+from nearline import freshness, metrics
 from nearline.dead_letters import DeadLetter, DeadLetters
 from nearline.records import Place, Record, Source
 from nearline.trending.counting import TrendingCounter
@@ -47,6 +47,7 @@ class ImpressionsWriter:
         self._counter.count_pages(source, pages)
         self._dead_letters.send(unreadable)
         self._watermarks.advance(reached)
+        freshness.observe(source.topic, records)
         metrics.EVENTS.labels(source.topic).inc(len(pages))
         metrics.DEAD_LETTERS.labels(source.topic).inc(len(unreadable))
         metrics.BATCHES.labels(source.topic).inc()

@@ -126,7 +126,7 @@ def test_two_workers_share_the_partitions_and_one_takes_over_from_the_other(conf
             wait_caught_up(config, LIMIT_S)
             assert_states_equal_the_fold(log)
             shared = second.output().split("ready:")[1].splitlines()[0]
-            assert shared.count("/") == 2, f"the second worker has {shared}, of 4 partitions of each of 2 topics"
+            assert shared.count("/") == 3, f"the second worker has {shared}, of 4 partitions of each of 3 topics"
             first.kill()
             late = EventLog(config, [*log.records])
             late.add(play("m1", 99_999, title="after the crash", at_ms=START_MS + 1_000_000_000))
