@@ -1,20 +1,26 @@
 """More partitions by a drained cut-over, on a real Kafka with a real worker: nothing lost though members move."""
 
+import contextlib
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from kafka import TopicPartition
 
+from infra.local import ports
 from infra.local.worker import NearlineWorker, wait_caught_up
 from nearline.__main__ import main
 from nearline.records import Place
 from nearline.watermarks import Watermarks
-from shared import store, topics
+from shared import events, store, topics
 from shared.config import Config
 from shared.epochs import Epoch, history
 from tests.nearline.event_log import EventLog, play
+from tests.nearline.test_health import ask
 from tests.parity.test_stream_equals_fold import assert_states_equal_the_fold, settings
 
 pytestmark = pytest.mark.slow
@@ -36,14 +42,21 @@ def epochs_of(config: Config, name: str) -> list[Epoch]:
 
 
 def test_states_equal_the_fold_though_members_change_partition(config: Config, tmp_path: Path) -> None:
-    path = settings(config, tmp_path)
+    path, port = settings(config, tmp_path), ports.free_port()
+    path.write_text(path.read_text().replace("[nearline]\n", f"[nearline]\nmetrics_port = {port}\n"))
     log = EventLog(config)
     log.invent(2000, members=60, seed=1)
-    with NearlineWorker(path):
+    with NearlineWorker(path) as worker:
         log.send()
         wait_caught_up(config, LIMIT_S)
+        assert ask(port, "/health/live") == (200, {"live": True})
         code, told = repartition(path)
         assert code == 0, told
+        deadline_s = time.monotonic() + LIMIT_S
+        while worker.is_running and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert worker.exit_code == 1
+        assert f"has {MORE} partitions instead of 4 now; start the worker again" in worker.output().splitlines()[-1]
     assert "restart the producers" in told
     names = [config.kafka.plays_topic, config.kafka.feedback_topic, config.kafka.impressions_topic]
     assert [topic.partitions for topic in topics.describe(config.kafka, names).values()] == [MORE] * 3
@@ -61,6 +74,14 @@ def test_states_equal_the_fold_though_members_change_partition(config: Config, t
         EventLog(config, log.records[sent:]).send()
         wait_caught_up(config, LIMIT_S)
         assert_states_equal_the_fold(log)
+        deadline_s = time.monotonic() + LIMIT_S
+        while not (ready := ask(port, "/health/ready")[1])["ready"] and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+        assert set(ready["lag_records"]) == set(names) and ready["partitions"][names[0]] == list(range(MORE))
+        shown = ask(port, "/metrics")[1].decode()
+        assert 'marquee_nearline_restarts{instance="unnamed"} 1.0' in shown
+        ages = re.search(rf'marquee_nearline_freshness_seconds_count{{topic="{names[0]}"}} (.+)', shown)
+        assert ages is not None and float(ages[1]) > 0
     assert repartition(path) == (0, f"{', '.join(names)}: {MORE} partitions already; nothing to do\n")
 
 
@@ -96,6 +117,15 @@ def test_it_refuses_while_a_producer_is_at_work(config: Config, tmp_path: Path) 
     assert "records came within 0.5 s; stop the producers of" in told
 
 
+def let_one_expire(config: Config) -> str:
+    """Send a play that Kafka deletes while no worker runs; the partition that it was in."""
+    topic = config.kafka.plays_topic
+    with contextlib.closing(topics.producer(config.kafka, "test")) as producer, topics.admin(config.kafka) as admin:
+        sent = producer.send(topic, key=b"m1", value=events.encode(play("m1", 1, title="gone"))).get(timeout=10)
+        admin.delete_records({TopicPartition(topic, sent.partition): sent.offset + 1})
+    return f"{topic}/{sent.partition}"
+
+
 def test_a_topic_that_grew_by_other_means_goes_on_in_a_new_epoch_without_loss(config: Config, tmp_path: Path) -> None:
     path = settings(config, tmp_path)
     log = EventLog(config)
@@ -103,6 +133,7 @@ def test_a_topic_that_grew_by_other_means_goes_on_in_a_new_epoch_without_loss(co
     with NearlineWorker(path):
         log.send()
         wait_caught_up(config, LIMIT_S)
+    expired = let_one_expire(config)
     sent = len(log.records)
     log.invent(50, members=20, seed=4)  # no worker has read these when the topic grows
     EventLog(config, log.records[sent:]).send()
@@ -112,9 +143,10 @@ def test_a_topic_that_grew_by_other_means_goes_on_in_a_new_epoch_without_loss(co
     sent = len(log.records)
     log.invent(100, members=20, seed=5)
     EventLog(config, log.records[sent:]).send()
-    with NearlineWorker(path):
+    with NearlineWorker(path) as worker:
         wait_caught_up(config, LIMIT_S)
         assert_states_equal_the_fold(log)
+        assert f"retention deleted 1 records of {expired} before they were read" in worker.output()
     before, after = epochs_of(config, config.kafka.plays_topic)
     assert (before.partitions, after.partitions) == (4, MORE)
     assert 0 < sum(after.starts.values()) <= 250
