@@ -57,13 +57,23 @@ def test_merging_fences_keeps_the_later_position_of_each_topic(one: fence.Fence,
     merged = fence.merge(one, other)
     for side in (one, other):
         for topic, position in side.items():
-            assert fence.has_seen(merged, topic, position)
+            assert not merged[topic].is_behind(position)
+            assert fence.has_seen(merged, topic, position) or merged[topic].partition != position.partition
+    assert fence.merge(other, one) == merged
     assert all(position in (one.get(topic), other.get(topic)) for topic, position in merged.items())
 
 
 def test_a_new_epoch_is_after_every_offset_of_the_old_one() -> None:
     assert Position(2, 0, 0).is_after(Position(1, 0, 10**9))
     assert not Position(1, 0, 5).is_after(Position(1, 0, 5))
+    assert Position(1, 9, 10**9).is_behind(Position(2, 0, 0))
+
+
+def test_offsets_of_two_partitions_do_not_compare() -> None:
+    one, other = Position(1, 0, 5), Position(1, 1, 900)
+    assert one.is_after(other)
+    assert other.is_after(one)
+    assert not one.is_behind(other)
 
 
 def test_bytes_that_are_no_fence_are_refused() -> None:
