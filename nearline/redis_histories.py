@@ -1,8 +1,8 @@
 """Notices that a Redis may have lost what it had, before anything is read from it or written to it again.
 
-A master names the history of its data, `master_replid`: a server that starts, and a replica that is promoted, begin a new one.
-Each new connection is asked for it before its first command. All that goes over one connection reaches one process, so a
-worker can only ever work with a history that it has looked at.
+Each new connection is asked which life of which server it has reached, before its first command: `run_id` is new whenever a
+server is started, `master_replid2` whenever a replica is promoted. All that goes over one connection reaches one process, so a
+worker only ever works with a Redis that it has looked into.
 """
 
 import re
@@ -10,14 +10,15 @@ import uuid
 from typing import Any
 
 import redis
+import redis.exceptions
 
 from shared import sharding
 from shared.errors import UnavailableError
 
-_HISTORY = re.compile(rb"master_replid:(\w+)")
+_FIELD = re.compile(r"^(run_id|master_replid2):(\w+)", re.MULTILINE)
 
 
-class RestartedError(UnavailableError):
+class RestartedError(UnavailableError, redis.exceptions.ConnectionError):
     """A Redis was started again, or another took its place, while the worker was writing. The batch has to be repeated."""
 
 
@@ -54,9 +55,10 @@ class RedisHistories:
         return RestartedError(f"{what}; the batch is written again once it is known what Redis has kept")
 
     def _met(self, connection: Any) -> None:
-        connection.send_command("INFO", "replication")
-        told = _HISTORY.search(connection.read_response())
-        history = told[1].decode() if told else uuid.uuid4().hex  # one that does not tell may have been started again each time
+        connection.send_command("INFO")
+        told = dict(_FIELD.findall(connection.read_response().decode()))
+        # One that does not tell may have been started again each time.
+        history = f"{told['run_id']}:{told.get('master_replid2', '')}" if "run_id" in told else uuid.uuid4().hex
         server = getattr(connection, "path", None) or f"{connection.host}:{connection.port}"
         if not self._is_accepting and self.known.get(server) != history:
             connection.disconnect()

@@ -19,14 +19,16 @@ class Master:
     Attributes
     ----------
     node : its id, which it keeps when it is started again.
-    history, history_before : of its data (`master_replid`); the one before is that of the master whose place it took.
+    history : see `nearline.redis_histories`.
+    data, data_before : names of its data (`master_replid`); the one before is that of the master whose place it took.
     started_s : when its process began, or somewhat later, on this process's monotonic clock.
     """
 
     address: str
     node: str
     history: str
-    history_before: str
+    data: str
+    data_before: str
     started_s: float
     slots: frozenset[int]
 
@@ -53,7 +55,8 @@ def find_masters(cluster: Cluster, histories: Mapping[str, str]) -> dict[str, Ma
             address=node.name,
             node=node_id.decode() if isinstance(node_id, bytes) else str(node_id),
             history=histories[node.name],
-            history_before=str(told.get("master_replid2", "")),
+            data=str(told.get("master_replid", "")),
+            data_before=str(told.get("master_replid2", "")),
             started_s=time.monotonic() - float(told["uptime_in_seconds"]) + UPTIME_STEP_S,
             slots=frozenset(slots),
         )

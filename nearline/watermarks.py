@@ -19,12 +19,12 @@ far its former master had got, so a loss is seen wherever members and copies wen
 on a master would miss that: the copies that were there before know nothing of what came in with less.)
 
 What copies cannot see: keys that a master received with a slot, and lost in a crash before its log was synced, after the
-other master had dropped them. So each copy also says which slots its master had, and in which history of its data, when it
-was written. A master vouches for its slots if it is still in that history, so that nothing can have been lost since; or if it
-had them all then, so that their arrival lies before the copy in its log; or if it has run since before the worker last
-looked, when it had none. If one does not vouch, its copies are set to zero: what Kafka still has is read again by all workers,
-and what the states have seen is dropped. A worker does not start on a master that has none of the copies' slots, as a new one
-has not at its first few.
+other master had dropped them. So each copy also says which slots its master had, and in which life it was, when it was
+written. A master vouches for its slots if it is still in that life, so that nothing can have been lost since; or if it, or the
+master whose place it took, had them all then, so that their arrival lies before the copy in its log; or if it has run since
+before the worker last looked, when it had none. If one does not vouch, its copies are set to zero: what Kafka still has is
+read again by all workers, and what the states have seen is dropped. A worker does not start on a master that has none of the
+copies' slots, as a new one has not at its first few.
 """
 
 import logging
@@ -45,20 +45,23 @@ COPIES = 64
 """Copies in a cluster, one in each run of 256 slots."""
 
 _ADVANCE = """
-for index = 4, #ARGV, 3 do
+for index = 5, #ARGV, 3 do
   local there = tonumber(redis.call('HGET', KEYS[2], ARGV[index]) or '0')
   if there < tonumber(ARGV[index + 1]) then return {ARGV[index], there} end
 end
-for index = 4, #ARGV, 3 do
+for index = 5, #ARGV, 3 do
   local there = tonumber(redis.call('HGET', KEYS[2], ARGV[index]) or '0')
   if tonumber(ARGV[index + 2]) > there then redis.call('HSET', KEYS[2], ARGV[index], ARGV[index + 2]) end
 end
-if ARGV[1] ~= '' then redis.call('HSET', KEYS[1], 'history', ARGV[1], 'node', ARGV[2], 'slots', ARGV[3]) end
+if ARGV[1] ~= '' then
+  redis.call('HSET', KEYS[1], 'history', ARGV[1], 'data', ARGV[2], 'node', ARGV[3], 'slots', ARGV[4])
+end
 return 0
 """
-"""KEYS: where the master describes itself, the topic's hash. ARGV: the master's history, id and slots, or three times nothing;
-then of each watermark its field, what it was known to be, and what it shall be. A watermark only rises: a worker that lost its
-partition without noticing must not pull that of its successor back. Returns 0, or which is lower than known and how low."""
+"""KEYS: where the master describes itself, the topic's hash. ARGV: the master's history, data, id and slots, or four times
+nothing; then of each watermark its field, what it was known to be, and what it shall be. A watermark only rises: a worker that
+lost its partition without noticing must not pull that of its successor back. Returns 0, or which is lower than known and how
+low."""
 
 _RESET = """
 if redis.call('HGET', KEYS[1], 'history') == ARGV[1] then return 0 end
@@ -78,6 +81,7 @@ class _Vouched:
     """What the master of one copy said of itself when the copy was written."""
 
     history: str
+    data: str
     node: str
     slots: frozenset[int]
 
@@ -185,11 +189,13 @@ class Watermarks:
             return lowest
         pipeline = self._client.pipeline(transaction=False)
         for tag in self._tags:
-            pipeline.hmget(keys.watermark_master(self._namespace, tag), ["history", "node", "slots"])
+            pipeline.hmget(keys.watermark_master(self._namespace, tag), ["history", "data", "node", "slots"])
         copies = {tag: _vouched(reply) for tag, reply in zip(self._tags, pipeline.execute(), strict=True)}
         for master in masters.values():
             tags = [tag for tag, slot in self._tags.items() if slot in master.slots]
             if not self._is_vouched_for(master, [copies[tag] for tag in tags]):
+                if any(lowest.values()):
+                    log.warning("no watermark vouches for all slots of the Redis at %s: all is read again", master.address)
                 self._reset(master, tags)
                 lowest = dict.fromkeys(lowest, 0)
         return lowest
@@ -201,7 +207,6 @@ class Watermarks:
                 f"the Redis at {master.address} serves {len(master.slots)} slots of the cluster, and none of those that carry a "
                 f"watermark; move a run of {sharding.SLOTS // COPIES * 2} slots to it"
             )
-        log.warning("no watermark vouches for all slots of the Redis at %s: everything is read again", master.address)
         pipeline = self._client.pipeline(transaction=False)
         for tag in tags:
             names = [
@@ -219,14 +224,14 @@ class Watermarks:
             return True
         return any(
             copy.history == master.history
-            or (master.slots <= copy.slots and (copy.node == master.node or copy.history == master.history_before))
+            or (master.slots <= copy.slots and (copy.node == master.node or copy.data == master.data_before))
             for copy in copies
             if copy.history
         )
 
-    def _copies(self) -> list[tuple[str, tuple[str, str, str]]]:
+    def _copies(self) -> list[tuple[str, tuple[str, ...]]]:
         """The tag of each copy with what its master says of itself; one without either is always there."""
-        found = [("", ("", "", ""))]
+        found: list[tuple[str, tuple[str, ...]]] = [("", ("", "", "", ""))]
         if self._cluster is None:
             return found
         cluster = self._cluster.cluster()
@@ -238,7 +243,7 @@ class Watermarks:
             master = self._masters.get(address)
             if master is None:
                 raise self._histories.refuse(f"the Redis at {address} is a new master")
-            found.append((tag, (master.history, master.node, self._slots[1][address])))
+            found.append((tag, (master.history, master.data, master.node, self._slots[1][address])))
         return found
 
     def _field(self, place: Place) -> str:
@@ -279,5 +284,5 @@ def _field(epochs: Mapping[str, int], place: Place) -> str:
 
 
 def _vouched(reply: Sequence[Any]) -> _Vouched:
-    history, node, slots = ((part or b"").decode() for part in reply)
-    return _Vouched(history, node, sharding.slots_of(slots))
+    history, data, node, slots = ((part or b"").decode() for part in reply)
+    return _Vouched(history, data, node, sharding.slots_of(slots))

@@ -115,9 +115,8 @@ class Fetcher:
 
 def read_replies(replies: Mapping[str, Any], serving: Serving | None) -> Facts:
     """The facts in the replies, by what was asked for; one that is an error or unreadable is left out."""
-    fallbacks: list[Fallback] = [
-        Fallback("redis-error", f"Redis refused a read: {reply}") for reply in replies.values() if isinstance(reply, Exception)
-    ]
+    # In a cluster, nodes fail one by one: what lies on the others was had.
+    fallbacks = list(dict.fromkeys(_trouble(reply) for reply in replies.values() if isinstance(reply, Exception)))
     read = {name: reply for name, reply in replies.items() if reply is not None and not isinstance(reply, Exception)}
 
     def usable(name: str, decode: Callable[[Any], T]) -> T | None:
@@ -150,6 +149,14 @@ def read_replies(replies: Mapping[str, Any], serving: Serving | None) -> Facts:
 def _read_state(stored: list[bytes | None]) -> tuple[MemberState, Fence]:
     blob, fence = stored
     return (state.decode(blob), fences.decode(fence)) if blob else (state.EMPTY, {})
+
+
+def _trouble(error: Exception) -> Fallback:
+    if isinstance(error, redis.exceptions.TimeoutError):
+        return Fallback("redis-slow", f"a node of Redis did not answer in time: {error}")
+    if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.ClusterError):
+        return Fallback("redis-unreachable", str(error))
+    return Fallback("redis-error", f"Redis refused a read: {error}")
 
 
 def _read_candidates(serving: Serving, blob: bytes) -> Candidates | None:

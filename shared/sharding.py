@@ -223,7 +223,9 @@ class Cluster(RedisCluster):
         """
         self._refreshed_s = time.monotonic()
         try:
-            self.nodes_manager.initialize(disconnect_startup_nodes_pools=False)
+            # It closes the connection that it asks through. So none is kept to a replica, and one that is promoted is connected
+            # to anew, which `watch_connections` tells.
+            self.nodes_manager.initialize()
         except RedisClusterException as error:
             raise redis.exceptions.ConnectionError(str(error)) from error
         self.version += 1
@@ -299,6 +301,11 @@ class Pipeline(CoreCommands):
             _send(cluster, due)
             due = [command for command in due if _is_due_again(cluster, command)]
             if time.monotonic() > deadline_s:
+                for command in due:
+                    if not isinstance(command.reply, ClusterDownError):
+                        command.reply = redis.exceptions.TimeoutError(
+                            f"no time was left to follow a slot that moved: {command.reply}"
+                        )
                 break
             if any(isinstance(command.reply, TryAgainError | ClusterDownError) for command in due):
                 time.sleep(PAUSE_S)
@@ -340,20 +347,26 @@ def _send(cluster: Cluster, commands: Sequence[_Command]) -> None:
             trips.append(_Trip(cluster.get_redis_connection(node), share))
             trips[-1].write()
         for trip in trips:
-            trip.read()
+            trip.read(at_once=any(other.is_late for other in trips))
     finally:
         for trip in trips:
             trip.end()
 
 
 class _Trip:
-    """One round trip to one node. A connection whose replies were not all read is closed."""
+    """One round trip to one node. A connection whose replies were not all read is closed.
+
+    Attributes
+    ----------
+    is_late : the node let its time run out.
+    """
 
     def __init__(self, node: redis.Redis, commands: Sequence[_Command]) -> None:
         self._node = node
         self._commands = commands
         self._connection: Any = None
         self._is_whole = True
+        self.is_late = False
 
     def write(self) -> None:
         try:
@@ -368,11 +381,14 @@ class _Trip:
         except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
             self._fail(self._commands, error)
 
-    def read(self) -> None:
+    def read(self, at_once: bool) -> None:
+        """Read all replies. `at_once`: time has run out already, so they are there or are not waited for."""
         if self._is_whole:
             return
         for number, command in enumerate(self._commands):
             try:
+                if at_once and number == 0 and not self._connection.can_read(timeout=0):
+                    raise redis.exceptions.TimeoutError("no time was left after another node's")
                 if command.asking:
                     self._connection.read_response()
                 name = command.arguments[0]
@@ -392,6 +408,7 @@ class _Trip:
         self._node.connection_pool.release(self._connection)
 
     def _fail(self, commands: Iterable[_Command], error: Exception) -> None:
+        self.is_late = isinstance(error, redis.exceptions.TimeoutError)
         for command in commands:
             command.reply = error
         if self._connection is not None:

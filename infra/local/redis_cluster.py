@@ -38,11 +38,6 @@ class ClusterNode(RedisServer):
         with self._file.open("a", encoding="utf-8") as handle:
             handle.write(SETTINGS)
 
-    @property
-    def log_file(self) -> Path:
-        """The append-only log. Redis loads one whose end is cut off."""
-        return self.folder / "appendonly.aof"
-
     @contextlib.contextmanager
     def client(self) -> Iterator[redis.Redis]:
         """A connection to this node alone."""
@@ -68,15 +63,20 @@ class LocalRedisCluster:
     """
 
     def __init__(self, folder: Path, nodes: int = 3, password: str | None = None) -> None:
-        taken: set[int] = set()
-        while len(taken) < nodes:
-            port = ports.free_port(frozenset(taken))
-            if port + BUS < ports.HIGH and ports.is_free(port + BUS):
-                taken.add(port)
-        self.nodes = [
-            ClusterNode(folder / f"node-{number}", folder / f"node-{number}.log", port, password)
-            for number, port in enumerate(sorted(taken))
-        ]
+        self._folder = folder
+        self._password = password
+        self.nodes: list[ClusterNode] = []
+        for _ in range(nodes):
+            self._add()
+
+    def _add(self) -> ClusterNode:
+        taken = frozenset(node.port for node in self.nodes)
+        port = ports.free_port(taken)
+        while port + BUS >= ports.HIGH or not ports.is_free(port + BUS):
+            port = ports.free_port(taken)
+        name = f"node-{len(self.nodes)}"
+        self.nodes.append(ClusterNode(self._folder / name, self._folder / f"{name}.log", port, self._password))
+        return self.nodes[-1]
 
     @property
     def url(self) -> str:
@@ -97,6 +97,19 @@ class LocalRedisCluster:
         except BaseException:
             self.stop()
             raise
+
+    def add_node(self) -> ClusterNode:
+        """Start one more node and let it join, without slots.
+
+        Raises
+        ------
+        UnavailableError : as `start`.
+        """
+        node = self._add()
+        node.start()
+        node.tell("CLUSTER MEET", "127.0.0.1", self.nodes[0].port)
+        self.wait_agreed()
+        return node
 
     def stop(self) -> None:
         """End all nodes."""
@@ -131,8 +144,11 @@ class LocalRedisCluster:
                 client.migrate("127.0.0.1", target.port, found, 0, MIGRATE_LIMIT_MS, auth=target.password)
                 moved += len(found)
                 time.sleep(pause_s)
-        for node in (target, source, *(node for node in self.nodes if node not in (target, source) and node.is_running)):
-            node.tell("CLUSTER SETSLOT", slot, "NODE", target_id)
+        target.tell("CLUSTER SETSLOT", slot, "NODE", target_id)
+        for node in self.nodes:
+            if node is not target and node.is_running:
+                with contextlib.suppress(redis.ResponseError):  # a node without slots turns into a replica
+                    node.tell("CLUSTER SETSLOT", slot, "NODE", target_id)
         return moved
 
     def wait_agreed(self, limit_s: float = FORM_LIMIT_S) -> None:
@@ -145,7 +161,8 @@ class LocalRedisCluster:
 
         def agreed() -> bool:
             views = [node.tell("CLUSTER INFO") for node in self.nodes if node.is_running]
-            return all(view["cluster_state"] == "ok" and view["cluster_slots_ok"] == str(SLOTS) for view in views)
+            whole = {"cluster_state": "ok", "cluster_slots_ok": str(SLOTS), "cluster_known_nodes": str(len(self.nodes))}
+            return all(view.items() >= whole.items() for view in views)
 
         if not wait_until(agreed, limit_s):
             raise UnavailableError(

@@ -76,6 +76,18 @@ class RedisServer(Service):
         check_redis(RedisConfig(url=self.url, password=self.password, timeout_s=limit_s))
 
     @property
+    def log_file(self) -> Path:
+        """The append-only log's end, which a test can cut off: Redis loads the rest. From 7.0 on the log is in several files."""
+        parts = sorted(self.folder.glob("appendonlydir/*.incr.aof"))
+        return parts[-1] if parts else self.folder / "appendonly.aof"
+
+    def crash(self, kept_bytes: int | None = None) -> None:
+        """Kill -9, and lose what came into the log after its first `kept_bytes`, as a machine without power does."""
+        self.kill()
+        if kept_bytes is not None:
+            os.truncate(self.log_file, kept_bytes)
+
+    @property
     def _file(self) -> Path:
         return self.folder / "redis.conf"
 
