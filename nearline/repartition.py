@@ -8,13 +8,13 @@ completes it, and no worker can meet the new partitions without the epoch.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
 import redis
 
+from nearline import watermarks
 from nearline.log_reader import LogReader, Span
 from nearline.records import Place
-from shared import epochs, keys, store, topics
+from shared import epochs, store, topics
 from shared.config import Config
 from shared.errors import ConflictError, InputError
 from shared.topics import Topic
@@ -25,7 +25,8 @@ def repartition(config: Config, partitions: int, quiet_s: float, say: Callable[[
 
     Parameters
     ----------
-    quiet_s : nothing may come to the topics for so long.
+    quiet_s : nothing may come to the topics for so long. It should be longer than Redis takes to sync its log (a second), so
+        that what the epochs are begun upon cannot be lost any more.
     say : is told what has been done, and what remains to be done.
 
     Raises
@@ -66,12 +67,12 @@ def _cut_over(
     if arrived := _arrived(before, spans):
         raise ConflictError(f"{arrived} records came within {quiet_s:g} s; stop the producers of {_list(growing)} first")
     for topic in growing:
-        epoch = epochs.number(client, space, topic.name, topic.topic_id, topic.partitions)
         own = {place: span for place, span in spans.items() if place.topic == topic.name}
-        marks = _watermarks(client, space, topic.name, epoch)
-        if topic.name == config.kafka.impressions_topic and not marks:
-            continue  # no worker reads it
-        if waiting := _waiting(reader, own, marks):
+        epoch = epochs.number(client, space, topic.name, topic.topic_id, topic.partitions)
+        starts = epochs.history(client, space, topic.name, topic.topic_id)[-1].starts
+        marks = watermarks.read(client, space, {topic.name: epoch}, list(own))
+        reached = {place: max(mark, starts.get(place.partition, 0)) for place, mark in marks.items()}
+        if waiting := _waiting(reader, own, reached):
             raise ConflictError(f"topic {topic.name!r}: {waiting} records are not yet in Redis; wait for the workers to catch up")
     for topic in growing:
         starts = {place.partition: span.end for place, span in spans.items() if place.topic == topic.name}
@@ -87,17 +88,10 @@ def _arrived(before: Mapping[Place, Span], after: Mapping[Place, Span]) -> int:
     return sum(after[place].end - span.end for place, span in before.items())
 
 
-def _waiting(reader: LogReader, spans: Mapping[Place, Span], marks: Mapping[int, int]) -> int:
-    """Records behind the marks. Offsets alone do not tell: compaction and transactions leave some without a record."""
-    unread = {place: Span(max(span.first, marks.get(place.partition, 0)), span.end) for place, span in spans.items()}
+def _waiting(reader: LogReader, spans: Mapping[Place, Span], reached: Mapping[Place, int]) -> int:
+    """Records that are not yet in Redis. Offsets alone do not tell: compaction and transactions leave some without a record."""
+    unread = {place: Span(max(span.first, reached[place]), span.end) for place, span in spans.items()}
     return sum(len(piece.records) for piece in reader.read(unread))
-
-
-def _watermarks(client: redis.Redis, namespace: str, topic: str, epoch: int) -> dict[int, int]:
-    """Partition to the offset before which everything of this epoch is in Redis."""
-    there = cast("dict[bytes, bytes]", client.hgetall(keys.watermark(namespace, topic)))
-    places = {place.decode().partition(":")[::2]: int(mark) for place, mark in there.items()}
-    return {int(partition): mark for (number, partition), mark in places.items() if int(number) == epoch}
 
 
 def _list(found: Sequence[Topic]) -> str:
