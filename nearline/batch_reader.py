@@ -195,6 +195,8 @@ class BatchReader(ConsumerRebalanceListener):  # type: ignore[misc]
             except KafkaError as error:
                 self._failure = MarqueeError(f"the partitions of {self._source.topic!r} could not be taken over: {error!r}")
                 return
+            finally:
+                self._generation += 1  # what was fetched meanwhile begins at Kafka's commit: beyond a gap, if Redis lost its tail
         partitions = sorted(partition.partition for partition in assigned)
         log.info("partitions of %s: %s", self._source.topic, partitions)
         await self._on_assigned(self._source.topic, partitions)
