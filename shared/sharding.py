@@ -5,6 +5,7 @@ differs here: nothing is sent before the first command; every failure is a `redi
 goes to each node in one round trip, all at once, and answers for each command by itself.
 """
 
+import contextlib
 import functools
 import itertools
 import threading
@@ -117,6 +118,7 @@ class ClusterClient:
         self._retry: Retry | None = None
         self._on_connect: OnConnect | None = None
         self._cluster: Cluster | None = None
+        self._again_s = 0.0
         self._lock = threading.Lock()
 
     def pipeline(self, transaction: bool = False) -> "Pipeline":
@@ -133,9 +135,12 @@ class ClusterClient:
         """
         with self._lock:
             if self._cluster is None:
+                if time.monotonic() < self._again_s:  # many threads may ask, one after the other
+                    raise redis.exceptions.ConnectionError("no node of the Redis Cluster could be reached just now")
                 try:
                     self._cluster = Cluster(retry=self._retry, require_full_coverage=False, **self._options)
                 except RedisClusterException as error:
+                    self._again_s = time.monotonic() + PAUSE_S
                     raise redis.exceptions.ConnectionError(str(error)) from error
                 self._watch(self._cluster)
             return self._cluster
@@ -390,7 +395,8 @@ class _Trip:
                 if at_once and number == 0 and not self._connection.can_read(timeout=0):
                     raise redis.exceptions.TimeoutError("no time was left after another node's")
                 if command.asking:
-                    self._connection.read_response()
+                    with contextlib.suppress(redis.exceptions.ResponseError):  # then the command itself is refused too
+                        self._connection.read_response()
                 name = command.arguments[0]
                 command.reply = self._node.parse_response(self._connection, name, **command.options)  # type: ignore[no-untyped-call]
             except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
