@@ -30,7 +30,7 @@ RECORDS_PER_BATCH = 2_000_000
 """Bounds the work of one micro-batch, however long the backlog."""
 QUERY_LIMIT_S = 4 * 3600
 
-Decode = Callable[[bytes | None, bytes | None], Any]
+Decode = Callable[[bytes | None, bytes | None, int | None], Any]
 
 
 def work(context: Context) -> dict[str, str]:
@@ -148,9 +148,10 @@ def _decoder(topic: str, decode: Decode) -> ArrowFunction:
         for batch in batches:
             found: list[str | None] = []
             reasons: list[str | None] = []
-            for key, value in zip(batch["key"].to_pylist(), batch["value"].to_pylist(), strict=True):
+            columns = [batch[name].to_pylist() for name in ("key", "value", "arrived_at_ms")]
+            for key, value, arrived_at_ms in zip(*columns, strict=True):
                 try:
-                    found.append(encode(decode(value, key)).decode())
+                    found.append(encode(decode(value, key, arrived_at_ms)).decode())
                     reasons.append(None)
                 except EventError as error:
                     found.append(None)
