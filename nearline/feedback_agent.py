@@ -51,7 +51,7 @@ def resuming_transport(app: faust.App, resume: Resume, failed: Failed) -> Any:
             placed: dict[TP, int] = {}
             for at, offset in committed.items():
                 start = starts[Place(at.topic, at.partition)]
-                if offset is not None and start != offset:
+                if start != (offset or 0):
                     await self._seek(at, start)
                 placed[at] = start
             return placed

@@ -30,6 +30,7 @@ FeedbackKind = Literal["thumbs_up", "thumbs_down", "list_add", "list_remove"]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 TimeMs = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e7)]
+Ordinal = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]  # of a row on a page, of a title in a row
 
 
 class Play(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -52,7 +53,7 @@ class Play(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     country: str
     page_id: str | None = None
     row: str | None = None
-    rank: int | None = None
+    rank: Ordinal | None = None
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -70,8 +71,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One title shown at one place of a page; `propensity` is the chance with which it was shown there."""
 
     row: str
-    row_index: int
-    rank: int
+    row_index: Ordinal
+    rank: Ordinal
     title_id: Id
     tier: str
     propensity: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

@@ -40,6 +40,7 @@ def test_a_play_comes_through_and_unknown_fields_are_left_out() -> None:
         (encoded(kind="pause"), "Invalid enum value 'pause'"),
         (encoded(position_s=-1), "at `$.position_s`"),
         (encoded(runtime_s=0), "running time is positive"),
+        (encoded(rank=1 << 31), "at `$.rank`"),
         (encoded(member_id=""), "at `$.member_id`"),
         (encoded(schema=2), "schema is 2; this version reads schema 1"),
         (encoded(at_ms=1_700_000_000), "looks like seconds; milliseconds are due"),
