@@ -3,8 +3,10 @@
 import os
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
+import psutil
 from pyspark.sql import functions as F
 
 from infra.bench.nearline.report import Row
@@ -33,7 +35,7 @@ def measure(stage: Stage, workload: Workload) -> list[Row]:
     try:
         with usable("the replay of the benchmark"):
             landed_s = _land(lake, config)
-            folds_s = [_fold(lake, config) for _ in range(FOLDS)]
+            folds = [_fold(lake, config) for _ in range(FOLDS)]
             rows = lake.read(tables.STATES).select("member_id", "state").collect()
     finally:
         lake.spark.stop()
@@ -41,7 +43,8 @@ def measure(stage: Stage, workload: Workload) -> list[Row]:
     differ = _differing(config, members, [bytes(row["state"]) for row in rows])
     in_redis = _states_in_redis(config)
     stage.forget()
-    cold, warm = (workload.events / took_s for took_s in (folds_s[0], folds_s[-1]))
+    cold, warm = (workload.events / wall_s for wall_s, _ in (folds[0], folds[-1]))
+    per_cpu_s = workload.events / folds[-1][1]
     ratio = warm / worker.per_s
     values = {"cold_per_s": cold, "warm_per_s": warm, "worker_per_s": worker.per_s, "session_s": session_s, "landing_s": landed_s}
     cores = min(CORES, os.cpu_count() or 1)
@@ -57,6 +60,11 @@ def measure(stage: Stage, workload: Workload) -> list[Row]:
             f"  rate on {cores} cores",
             f"{warm:,.0f} events/s (first time {cold:,.0f}; beside it: session {session_s:.1f} s, landing {landed_s:.1f} s)",
             values=values,
+        ),
+        Row(
+            "  by CPU time",
+            f"{per_cpu_s:,.0f} events/CPU-s of all Spark's processes; the worker's own {worker.per_cpu_s:,.0f}",
+            values={"per_cpu_s": per_cpu_s, "worker_per_cpu_s": worker.per_cpu_s},
         ),
         Row(
             "  ÷ one worker's by the wall clock",
@@ -91,11 +99,19 @@ def _land(lake: Lake, config: Config) -> float:
     return time.perf_counter() - began_s
 
 
-def _fold(lake: Lake, config: Config) -> float:
-    """Fold the bronze table into the states table; seconds."""
-    began_s = time.perf_counter()
+def _fold(lake: Lake, config: Config) -> tuple[float, float]:
+    """Fold the bronze table into the states table; seconds of wall clock, and of CPU in Spark's processes."""
+    began_s, cpu_s = time.perf_counter(), _cpu_s(lake)
     lake.overwrite(replay.states(replay.log(lake, config), config), tables.STATES)
-    return time.perf_counter() - began_s
+    return time.perf_counter() - began_s, _cpu_s(lake) - cpu_s
+
+
+def _cpu_s(lake: Lake) -> float:
+    """CPU time of Spark's JVM and of the Python workers that it keeps."""
+    gateway: Any = lake.spark.sparkContext._gateway
+    java = psutil.Process(gateway.proc.pid)
+    used = [process.cpu_times() for process in (java, *java.children(recursive=True))]
+    return sum(times.user + times.system for times in used)
 
 
 def _differing(config: Config, members: Sequence[str], blobs: Sequence[bytes]) -> int:
