@@ -218,13 +218,13 @@ def played_of(play: Play) -> Played:
     )
 
 
-def merge(left: MemberState, right: MemberState) -> MemberState:
-    """The state of the events of both sides together: commutative, associative, idempotent."""
+def merge(*parts: MemberState) -> MemberState:
+    """The state of the events of all parts together: commutative, associative, idempotent."""
     return MemberState(
-        played=_newest(_greater((*left.played, *right.played)), PLAYED_LIMIT),
-        finished=_newest(_greater((*left.finished, *right.finished)), FINISHED_LIMIT),
-        thumbs=_newest(_greater((*left.thumbs, *right.thumbs)), THUMBS_LIMIT),
-        my_list=_newest(_greater((*left.my_list, *right.my_list)), LIST_LIMIT),
+        played=_newest(_greater(entry for part in parts for entry in part.played), PLAYED_LIMIT),
+        finished=_newest(_greater(mark for part in parts for mark in part.finished), FINISHED_LIMIT),
+        thumbs=_newest(_greater(mark for part in parts for mark in part.thumbs), THUMBS_LIMIT),
+        my_list=_newest(_greater(mark for part in parts for mark in part.my_list), LIST_LIMIT),
     )
 
 
@@ -239,7 +239,7 @@ def _raise_to(marks: dict[str, Mark], mark: Mark) -> None:
         marks[mark.title_id] = mark
 
 
-def _greater(entries: tuple[_Entry, ...]) -> dict[str, _Entry]:
+def _greater(entries: Iterable[_Entry]) -> dict[str, _Entry]:
     greatest: dict[str, _Entry] = {}
     for entry in entries:
         known = greatest.get(entry.title_id)

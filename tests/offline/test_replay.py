@@ -7,6 +7,8 @@ from pyspark.sql import functions as F
 
 from offline import ingest, replay
 from offline.jobs import run
+from offline.partial_states import Limits
+from offline.replay import Log
 from shared import fence, keys, state, store, tables
 from shared.config import Config
 from shared.events import Feedback, Play
@@ -49,6 +51,10 @@ def test_states_are_those_of_a_plain_fold_in_the_lake_and_in_redis(config: Confi
     expected = oracle([*made, *thumbs, *imported])
     rows_there = job_context.lake.read(tables.STATES).collect()
     assert {row["member_id"]: bytes(row["state"]) for row in rows_there} == expected
+    # Nor does it matter into how many files the log came, and how little of it a task can hold.
+    whole = replay.log(job_context.lake, config)
+    in_pieces = replay.states(Log(whole.records.repartition(5), whole.imported.repartition(2)), config, Limits(1, 1)).collect()
+    assert sorted(in_pieces) == sorted(rows_there)
     assert outcome.details["installed"] == str(len(expected))
     members = sorted(expected)
     stored = StateStore(store.connect(config.redis), config.redis.namespace).read(members)

@@ -72,6 +72,11 @@ def test_splitting_and_merging_change_nothing(first: list[Play | Feedback], seco
     assert merge(fold(EMPTY, second), fold(EMPTY, first)) == whole
 
 
+@given(st.lists(events, max_size=5))
+def test_many_parts_merge_at_once(parts: list[list[Play | Feedback]]) -> None:
+    assert merge(*(fold(EMPTY, part) for part in parts)) == fold(EMPTY, [event for part in parts for event in part])
+
+
 @given(events)
 def test_folding_one_by_one_equals_folding_at_once(log: list[Play | Feedback]) -> None:
     one_by_one = EMPTY
