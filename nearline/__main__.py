@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from nearline import audit_commands, dead_letter_commands
+from nearline import audit_commands, dead_letter_commands, erase_command
 from shared import cli, config
 
 
@@ -70,6 +70,7 @@ def repartition(config_path: str | None, partitions: int, quiet_s: float) -> Non
 main.add_command(dead_letter_commands.group)
 main.add_command(audit_commands.verify)
 main.add_command(audit_commands.repair)
+main.add_command(erase_command.erase)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Finds members' keys in Redis by going through all of them: what is not known to anyone is found too."""
 
-import re
 from collections.abc import Iterator
 
 import redis
@@ -14,7 +13,7 @@ SCAN_COUNT = 2000
 
 def members_with_state(client: redis.Redis, namespace: str) -> Iterator[str]:
     """Every member that has a state, some possibly twice."""
-    for key in client.scan_iter(match=f"{_escaped(namespace)}:{{*}}:state", count=SCAN_COUNT):
+    for key in client.scan_iter(match=keys.states_pattern(namespace), count=SCAN_COUNT):
         try:
             yield keys.member_of(namespace, key.decode())
         except (InputError, UnicodeDecodeError):  # somebody else's key in our namespace
@@ -23,10 +22,11 @@ def members_with_state(client: redis.Redis, namespace: str) -> Iterator[str]:
 
 def of_member(client: redis.Redis, namespace: str, member_id: str) -> list[str]:
     """Every key of one member."""
-    prefix = keys.state(namespace, member_id).removesuffix("state")
-    return sorted({key.decode() for key in client.scan_iter(match=f"{_escaped(prefix)}*", count=SCAN_COUNT)})
+    found = client.scan_iter(match=keys.member_pattern(namespace, member_id), count=SCAN_COUNT)
+    return sorted({key.decode() for key in found})
 
 
-def _escaped(text: str) -> str:
-    """The text as a pattern of Redis that matches itself only."""
-    return re.sub(r"([\[\]*?^\\])", r"\\\1", text)
+def sets_of_members(client: redis.Redis, namespace: str) -> list[str]:
+    """The sets that hold members as their elements: those who wait for fresh candidates."""
+    found = client.scan_iter(match=keys.signals_pattern(namespace), count=SCAN_COUNT)
+    return sorted({key.decode() for key in found})

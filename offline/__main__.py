@@ -1,5 +1,6 @@
 """`python -m offline JOB`: the batch jobs, one by one or as a night's run. Also what `spark-submit infra/submit.py` runs."""
 
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -8,7 +9,7 @@ import click
 
 from offline.evaluation.command import Request, evaluate_command
 from shared import config as configuration
-from shared import store, topics
+from shared import erasure, store, topics
 from shared.cli import Group, config_option, log_options
 from shared.config import Config
 
@@ -115,6 +116,32 @@ def _evaluate_on_lake(request: Request) -> Any:
 
 
 main.add_command(evaluate_command(_evaluate_on_lake))
+
+
+@main.command()
+@click.argument("member_id", metavar="MEMBER")
+@config_option
+@click.option("--ends", default=None, hidden=True, help="Where the topics ended, as JSON: `python -m nearline erase` says it.")
+def erase(member_id: str, config_path: str | None, ends: str | None) -> None:
+    """Erase MEMBER from the lake. `python -m nearline erase MEMBER` calls this, and does Redis as well.
+
+    Removes the member's rows from every table, the files that earlier versions of those tables still had, and the member from
+    saved models; then looks for what is left and tells it. The erasure is written down by a hash of the id, so that neither
+    ingest, replay nor import brings back what lay before it; events that come later count again.
+
+    Run it while no other job runs: the files that only earlier versions need are removed at once (VACUUM with no retention,
+    where Delta waits a week), and a job at work has such files too. Earlier versions of the tables that had the member can no
+    longer be read.
+
+    Exit codes: 0 nothing of the member is left, 1 something is, 2 the lake cannot be used or the configuration is wrong.
+    """
+    upto = None if ends is None else erasure.parse(ends)
+    context = _context(config_path, "erase", _NEEDS["ingest"] if upto is None else ())
+    from offline.erase import job
+    from offline.jobs import run_all
+
+    [outcome] = run_all([job(member_id, upto)], context, force=True)
+    sys.exit(0 if outcome.details["left"] == "0" else 1)
 
 
 @main.command()

@@ -16,6 +16,7 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from offline.erased import without_erased_history
 from offline.jobs import Context, Job
 from offline.layouts import PLAY_SCHEMA, BadLine, Layout, check_limits, detect
 from offline.layouts.detection import empty_history
@@ -87,7 +88,7 @@ def work(context: Context, layout: Layout, catalogue: pa.Table) -> dict[str, str
             if bad:
                 lake.insert_new(_quarantine(staged, context.now_ms), tables.QUARANTINE)
             _write_titles(lake, catalogue)
-            lake.insert_new(_plays(staged), tables.PLAYS)
+            lake.insert_new(without_erased_history(lake, _plays(staged)), tables.PLAYS)
             new = lake.read(tables.PLAYS).count() - before
     finally:
         known.destroy()

@@ -17,6 +17,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
+from offline.erased import without_erased_records
 from offline.jobs import Context, Job
 from shared import epochs, events, store, tables
 from shared import topics as kafka_topics
@@ -106,7 +107,7 @@ def land_batch(
     lake: Lake, batch: DataFrame, topic: str, history: list[Epoch], decode: Decode, table: Table, batch_id: int
 ) -> None:
     """Land one micro-batch of Kafka records. Repeating it with the same id changes nothing."""
-    records = batch.select(
+    found = batch.select(
         F.lit(topic).alias("topic"),
         _epoch(history).alias("epoch"),
         "partition",
@@ -114,7 +115,8 @@ def land_batch(
         "key",
         "value",
         F.unix_millis("timestamp").alias("arrived_at_ms"),
-    ).persist()
+    )
+    records = without_erased_records(lake, found).persist()
     try:
         lake.append(records, tables.BRONZE, transaction=(f"ingest/{topic}/{history[0].number}", batch_id))
         decoded = records.mapInArrow(

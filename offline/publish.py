@@ -6,6 +6,7 @@ versions expire). Nothing that serves is touched before `flip`, so a publish tha
 serving; what it wrote is found through `gold/published` and cleared by the next one.
 """
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -143,6 +144,9 @@ class Publisher:
     def _expire(self, version: str, candidates_version: int) -> None:
         config = self._context.config
         self._snapshots.retire(version, config.publish.expire_s)
+        if self._lake.version(tables.ERASED):  # then earlier versions of the candidates may have lost their files
+            _expire_all(self._redis, config.redis.namespace, version, config.publish.expire_s)
+            return
         members = self._lake.read(tables.CANDIDATES, candidates_version).select("member_id")
         members.mapInArrow(_expirer(config.redis, version, config.publish.expire_s), _COUNTED).collect()
 
@@ -312,6 +316,16 @@ def _expirer(config: RedisConfig, version: str, expire_s: int) -> ArrowFunction:
         yield _counted(members, 0)
 
     return run
+
+
+def _expire_all(client: redis.Redis, namespace: str, version: str, expire_s: int) -> None:
+    """Let the candidates of every member expire that Redis has of a version; goes through all keys."""
+    found = client.scan_iter(match=keys.candidates_pattern(namespace, version), count=_KEYS_PER_TRIP)
+    while chunk := list(itertools.islice(found, _KEYS_PER_TRIP)):
+        pipeline = client.pipeline(transaction=False)
+        for key in chunk:
+            pipeline.expire(key, expire_s)
+        pipeline.execute()
 
 
 def is_served(context: Context) -> bool:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from offline.erased import without_erased_history, without_erased_records
 from offline.jobs import Context, Job
 from offline.partial_states import LIMITS, PLAY_COLUMNS, RECORD_COLUMNS, Decode, Limits, fold_plays, fold_records, merge
 from shared import events, keys, store, tables
@@ -44,10 +45,11 @@ class Log(NamedTuple):
 
 
 def log(lake: Lake, config: Config) -> Log:
-    """Every play and feedback in the lake."""
+    """Every play and feedback in the lake but those of erased members."""
     topics = [config.kafka.plays_topic, config.kafka.feedback_topic]
     records = lake.read(tables.BRONZE).where(F.col("topic").isin(topics))
-    return Log(records, lake.read(tables.PLAYS).where(F.col("source") == IMPORTED))
+    imported = lake.read(tables.PLAYS).where(F.col("source") == IMPORTED)
+    return Log(without_erased_records(lake, records), without_erased_history(lake, imported))
 
 
 def states(log: Log, config: Config, limits: Limits = LIMITS) -> DataFrame:
@@ -104,7 +106,7 @@ def is_installed(context: Context) -> bool:
 JOB = Job(
     name="replay",
     summary="fold the log into member states and install them in Redis",
-    reads=(tables.BRONZE, tables.PLAYS),
+    reads=(tables.BRONZE, tables.PLAYS, tables.ERASED),
     writes=(tables.STATES,),
     work=work,
     settings=lambda config: [config.redis, config.kafka.plays_topic, config.kafka.feedback_topic],

@@ -27,7 +27,8 @@ the newest play of its title until its time came."""
 PlayKind = Literal["start", "progress", "stop"]
 FeedbackKind = Literal["thumbs_up", "thumbs_down", "list_add", "list_remove"]
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+MAX_ID_LENGTH = 256
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 TimeMs = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e7)]
 Ordinal = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]  # of a row on a page, of a title in a row

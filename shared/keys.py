@@ -21,6 +21,7 @@
 All keys of one member share a hash tag, so that they live on one node of a Redis Cluster.
 """
 
+import re
 from urllib.parse import quote, unquote
 
 from shared.errors import InputError
@@ -112,6 +113,31 @@ def trending_shard(namespace: str, shards: int, window_s: int, shard: int) -> st
 def signals(namespace: str, topic: str, partition: int) -> str:
     """Key of the sorted set of members whom records of one partition ask to retrieve for."""
     return f"{namespace}:signals:{topic}:{partition}"
+
+
+def states_pattern(namespace: str) -> str:
+    """What matches the state keys of all members."""
+    return f"{_literally(namespace)}:{{*}}:state"
+
+
+def candidates_pattern(namespace: str, version: str) -> str:
+    """What matches all members' candidates in one snapshot."""
+    return f"{_literally(namespace)}:{{*}}:cand:{_literally(version)}"
+
+
+def member_pattern(namespace: str, member_id: str) -> str:
+    """What matches every key of one member."""
+    return f"{_literally(namespace)}:{_literally(_tag(member_id))}:*"
+
+
+def signals_pattern(namespace: str) -> str:
+    """What matches the sets of members to retrieve for, of all partitions."""
+    return f"{_literally(namespace)}:signals:*"
+
+
+def _literally(text: str) -> str:
+    """The text as a pattern of Redis that matches itself only."""
+    return re.sub(r"([\[\]*?^\\])", r"\\\1", text)
 
 
 def member_of(namespace: str, key: str) -> str:

@@ -5,24 +5,26 @@ A `Lake` is a root (a local folder, or any Hadoop or fsspec URL) and a Spark ses
 (`put_folder`, `get_folder`: models). Each write is one Delta commit: it is there as a whole or not at all.
 """
 
+import json
 import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import fsspec
 import pyarrow as pa
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import AnalysisException, PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import NumericType, StringType, StructType
 
 from shared.config import Config, SparkConfig
 from shared.errors import ConfigError, InputError, UnavailableError
@@ -30,6 +32,9 @@ from shared.jars import spark_jars
 from shared.java import find_java
 from shared.tables import ALL, Table
 
+TABLES_AT_A_TIME = 4
+
+T = TypeVar("T")
 ArrowFunction = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 """What `DataFrame.mapInArrow` runs in a task: batches in, batches out."""
 
@@ -49,6 +54,8 @@ _LOCAL_SETTINGS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
+_COMPARED = (NumericType, StringType)
+"""Types of columns that Delta keeps the smallest and greatest value of, for skipping files."""
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 """How Spark logs in a process of its own: what goes wrong is told by the command, in one sentence."""
@@ -172,7 +179,9 @@ class Lake:
                 if DeltaTable.isDeltaTable(self.spark, self.path(table)):
                     continue
                 partitions = f" PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
-                self.spark.sql(f"CREATE TABLE delta.`{self.path(table)}` ({table.columns}) USING delta{partitions}")
+                self.spark.sql(
+                    f"CREATE TABLE delta.`{self.path(table)}` ({table.columns}) USING delta{partitions}{_statistics(table)}"
+                )
             except Exception as error:  # py4j wraps what the file system raised
                 raise UnavailableError(f"the lake at {self.root} cannot be used: {root_cause(error)}") from error
 
@@ -248,6 +257,50 @@ class Lake:
         _conform(frame, table).write.format("delta").mode("overwrite").save(self.path(table))
         return self.version(table)
 
+    def delete(self, table: Table, condition: Column) -> int:
+        """Remove rows in one commit; how many. Earlier versions, and their files, keep them until `vacuum`."""
+        before = self.version(table)
+        DeltaTable.forPath(self.spark, self.path(table)).delete(condition)
+        after = self.version(table)
+        if after == before:
+            return 0
+        filesystem, path = fsspec.core.url_to_fs(self.path(table).replace("s3a://", "s3://", 1))
+        actions = [json.loads(line) for line in filesystem.cat_file(f"{path}/_delta_log/{after:020}.json").splitlines()]
+        return sum(
+            int(action["commitInfo"]["operationMetrics"]["numDeletedRows"]) for action in actions if "commitInfo" in action
+        )
+
+    def vacuum(self, tables: Sequence[Table]) -> None:
+        """Remove every file that the newest versions do not need, however young; earlier versions can no longer be read.
+
+        Delta keeps such files for a week by default, for readers of earlier versions and because a job at work has written
+        files that no version names yet. So nothing else may write the tables meanwhile.
+        """
+        tasks = str(2 * self.spark.sparkContext.defaultParallelism)  # or 10,000 for each table, however few its files
+        with (
+            self.setting("spark.databricks.delta.retentionDurationCheck.enabled", "false"),
+            self.setting("spark.sql.sources.parallelPartitionDiscovery.parallelism", tasks),
+        ):
+            self.each(tables, lambda table: self.spark.sql(f"VACUUM delta.`{self.path(table)}` RETAIN 0 HOURS"))
+
+    @contextmanager
+    def setting(self, name: str, value: str) -> Iterator[None]:
+        """Set one of Spark's settings for a while, for all that this session does meanwhile."""
+        before = self.spark.conf.get(name, None)
+        self.spark.conf.set(name, value)
+        try:
+            yield
+        finally:
+            if before is None:
+                self.spark.conf.unset(name)
+            else:
+                self.spark.conf.set(name, before)
+
+    def each(self, tables: Sequence[Table], do: Callable[[Table], T]) -> list[T]:
+        """Do something with some tables, a few at a time: most of it is waiting for files."""
+        with ThreadPoolExecutor(TABLES_AT_A_TIME) as pool:
+            return list(pool.map(do, tables))
+
     def url(self, relative: str) -> str:
         """The URL of something below the root."""
         return f"{self.root}/{relative}"
@@ -256,6 +309,17 @@ class Lake:
 def schema(table: Table) -> StructType:
     """The table's columns as Spark knows them."""
     return cast("StructType", StructType.fromDDL(table.columns))
+
+
+def _statistics(table: Table) -> str:
+    """The clause that keeps smallest and greatest values of personal columns out of the table's log."""
+    if not table.personal:
+        return ""
+    left_out = {*table.personal, *table.partition_by}
+    columns = [field.name for field in schema(table) if field.name not in left_out and isinstance(field.dataType, _COMPARED)]
+    if not columns:
+        return " TBLPROPERTIES ('delta.dataSkippingNumIndexedCols' = '0')"
+    return f" TBLPROPERTIES ('delta.dataSkippingStatsColumns' = '{','.join(columns)}')"
 
 
 def _conform(frame: DataFrame, table: Table) -> DataFrame:

@@ -32,6 +32,7 @@ for number, key in ipairs(KEYS) do
   if type(there) == 'table' and there.err then
     replies[number] = there.err
   elseif (there or '') == before then
+    if string.find(before, '#erased', 1, true) then redis.pcall('PERSIST', key) end
     local done = redis.pcall('HSET', key, 's', state, 'f', after)
     replies[number] = type(done) == 'table' and done.err or 1
   else
@@ -42,7 +43,8 @@ end
 return replies
 """
 """KEYS: members' hashes. ARGV, of each: fence read before, new fence, new state. A reply a member: 1 written, 2 already so,
-else what is there as {fence, state}, or the error as text. One member's error does not stop the others."""
+else what is there as {fence, state}, or the error as text. One member's error does not stop the others. The tombstone of an
+erased member (`shared.marks`) expires; the state of one who comes back does not."""
 
 _READ = """
 local replies = {}

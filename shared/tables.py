@@ -10,13 +10,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """One table: `columns` as Spark DDL, `key` what identifies a row, `partition_by` the folder columns."""
+    """One table: `columns` as Spark DDL, `key` what identifies a row, `partition_by` the folder columns.
+
+    `personal` are the columns that name a member. `erase` looks for members in them, and the table's log keeps no smallest and
+    greatest values of them, which would outlive the rows.
+    """
 
     name: str
     columns: str
     key: tuple[str, ...]
     written_by: str
     partition_by: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
 
 
 _PROVENANCE = "source STRING, epoch INT, partition INT, offset LONG, arrived_at_ms LONG"
@@ -27,6 +32,7 @@ BRONZE = Table(
     key=("topic", "epoch", "partition", "offset"),
     written_by="ingest",
     partition_by=("topic",),
+    personal=("key", "value"),
 )
 
 PLAYS = Table(
@@ -37,6 +43,7 @@ PLAYS = Table(
     key=("event_id",),
     written_by="import, ingest",
     partition_by=("month",),
+    personal=("member_id",),
 )
 
 FEEDBACK = Table(
@@ -45,6 +52,7 @@ FEEDBACK = Table(
     key=("event_id",),
     written_by="ingest",
     partition_by=("month",),
+    personal=("member_id",),
 )
 
 IMPRESSIONS = Table(
@@ -55,6 +63,7 @@ IMPRESSIONS = Table(
     key=("page_id",),
     written_by="ingest",
     partition_by=("month",),
+    personal=("member_id",),
 )
 
 QUARANTINE = Table(
@@ -62,6 +71,7 @@ QUARANTINE = Table(
     "source STRING, place STRING, reason STRING, value BINARY, found_at_ms LONG",
     key=("source", "place"),
     written_by="import, ingest",
+    personal=("value", "reason"),
 )
 """What could not be read. `source` is a topic or a file, `place` its `epoch:partition:offset` or line number."""
 
@@ -78,6 +88,7 @@ STATES = Table(
     "member_id STRING, state BINARY, fence BINARY",
     key=("member_id",),
     written_by="replay",
+    personal=("member_id",),
 )
 
 INTERACTIONS = Table(
@@ -85,6 +96,7 @@ INTERACTIONS = Table(
     "member_id STRING, title_id STRING, weight FLOAT, at_ms LONG, country STRING",
     key=("member_id", "title_id"),
     written_by="train-ials",
+    personal=("member_id",),
 )
 
 MODELS = Table(
@@ -123,6 +135,7 @@ CANDIDATES = Table(
     "member_id STRING, titles ARRAY<STRING>, scores ARRAY<FLOAT>",
     key=("member_id",),
     written_by="candidates",
+    personal=("member_id",),
 )
 
 TITLE_FACTORS = Table(
@@ -143,6 +156,14 @@ PUBLISHED = Table(
 """`action` is started, published, rolled back to, or retired. A version that was started and never published is left over
 from a publish that died; the next one clears it away."""
 
+ERASED = Table(
+    "ops/erased",
+    "member_hash STRING, erased_at_ms LONG, ends MAP<STRING, LONG>",
+    key=("member_hash", "erased_at_ms"),
+    written_by="erase",
+)
+"""Members whose history was erased, by `shared.erasure.member_hash`; `ends` says up to where (`shared.erasure.Ends`)."""
+
 RUNS = Table(
     "ops/runs",
     "run_id STRING, job STRING, started_at_ms LONG, seconds DOUBLE, status STRING, inputs MAP<STRING, LONG>, "
@@ -153,5 +174,5 @@ RUNS = Table(
 
 ALL = (
     BRONZE, PLAYS, FEEDBACK, IMPRESSIONS, QUARANTINE, TITLES, STATES, INTERACTIONS, SIMILAR, POPULARITY, CANDIDATES,
-    TITLE_FACTORS, PUBLISHED, MODELS, METRICS, RUNS,
+    TITLE_FACTORS, PUBLISHED, MODELS, METRICS, ERASED, RUNS,
 )  # fmt: skip

@@ -79,7 +79,10 @@ class Model(ABC, Generic[S]):
 
     @abstractmethod
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """What was learnt, beside the ids, as named arrays."""
+        """What was learnt, beside the ids, as named arrays.
+
+        Arrays with a row for each member are named `member_…`: erasing a member takes the row out of them and out of no other.
+        """
 
     @abstractmethod
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:

@@ -95,6 +95,27 @@ def read(folder: str | Path) -> tuple[Manifest, dict[str, npt.NDArray[Any]]]:
         raise ModelError(f"{path}: not a safetensors file ({error})") from None
 
 
+def remove_member(folder: str | Path, member_id: str) -> bool:
+    """Take a member out of a saved model: the id, and the row of every array whose name begins with `member_`.
+
+    Returns
+    -------
+    Whether the member was in it.
+    """
+    manifest, arrays = read(folder)
+    ids = unpack_ids("member_ids", arrays)
+    rows = np.flatnonzero(ids == member_id)
+    if not rows.size:
+        return False
+    kept = {
+        name: np.delete(array, rows, axis=0) if name.startswith("member_") and len(array) == len(ids) else array
+        for name, array in arrays.items()
+        if not name.startswith("member_ids.")
+    }
+    write(folder, manifest.model, manifest.settings, {**kept, **pack_ids("member_ids", np.delete(ids, rows))})
+    return True
+
+
 def pack_ids(name: str, ids: Ids) -> dict[str, npt.NDArray[Any]]:
     """Ids as two arrays: their UTF-8 bytes on end, and where each one ends. JSON would be several times the size."""
     encoded = [str(one).encode() for one in ids]
