@@ -22,6 +22,7 @@ from nearline.state_writer import StateWriter
 from nearline.topic_watch import TopicWatch
 from nearline.trending import Trending
 from nearline.watchdog import Progress
+from nearline.watermarks import LostWritesError
 from shared.config import Config
 
 BEAT_S = 1.0
@@ -104,6 +105,10 @@ def build(config: Config, parts: Parts, failed: Failed, instance: str | None, sc
 
     async def report() -> None:
         while True:
+            try:
+                await parts.flusher.look()
+            except LostWritesError as error:
+                return failed(error)
             try:
                 waiting = {reader.topic: await reader.lag() for reader in readers}
                 waiting[feedback.topic] = await feedback_agent.lag(app)

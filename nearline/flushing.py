@@ -61,6 +61,20 @@ class Flusher:
 
         return await self._persist(look_up)
 
+    async def look(self) -> None:
+        """Notice lost writes although no records come; a Redis that does not answer is left to the next batch.
+
+        Raises
+        ------
+        LostWritesError : see `Watermarks.look`.
+        """
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._watermarks.look)
+        except LostWritesError:
+            raise
+        except (redis.exceptions.RedisError, UnavailableError) as error:
+            log.info("Redis was not looked at: %s", error)
+
     def close(self) -> None:
         """Stop trying again; what is running may end. Nothing can be flushed afterwards."""
         self._is_closing = True

@@ -27,6 +27,7 @@ read again by all workers, and what the states have seen is dropped. A worker do
 copies' slots, as a new one has not at its first few.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +37,7 @@ from typing import Any, cast
 import redis
 
 from nearline.records import Place
-from nearline.redis_histories import RedisHistories
+from nearline.redis_histories import RedisHistories, RestartedError
 from nearline.redis_masters import Master, find_masters
 from shared import keys, sharding
 from shared.errors import UnavailableError
@@ -131,6 +132,18 @@ class Watermarks:
         """
         if self._histories.is_changed:
             self._settle(place_offsets)
+
+    def look(self) -> None:
+        """While there may be nothing to write: notice a Redis that was started again, and look at what it still has.
+
+        Raises
+        ------
+        LostWritesError : as `check`.
+        redis.RedisError : it does not answer.
+        """
+        with contextlib.suppress(RestartedError):
+            self._client.ping()
+        self.check({})
 
     def advance(self, place_offsets: Mapping[Place, int]) -> None:
         """Declare that the effects of all records before these offsets are in Redis.
