@@ -6,7 +6,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint up down status bench freeze
+.PHONY: help setup demo test chaos check lint up down status bench freeze
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,10 @@ test: setup lint ## Everything: linters, types, import contracts, all tests
 
 check: setup lint ## The part of `test` that needs no JVM and no server: about a minute
 	@$(RUN) -m pytest -m fast
+
+chaos: setup ## Kill, stop and cut off everything at 200 seeded moments: nothing lost, nothing doubled (half an hour)
+	@$(RUN) -m tests.chaos --runs 200 --journal build/chaos.jsonl
+	@$(RUN) -m tests.chaos --guards
 
 lint: setup
 	@$(RUN) -m ruff check

@@ -19,7 +19,8 @@ from shared.java import find_java
 FORMAT_LIMIT_S = 60.0
 
 # Retention is off: the log holds history whose timestamps may be decades old, and replay reads it from the start. After
-# a kill -9 the controller lets the broker back in only when its session has timed out, so that time is short.
+# a kill -9 the controller lets the broker back in only when its session has timed out, so that time is short; and so may
+# that of a consumer be, for the tests in which one is silent for longer.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -41,6 +42,7 @@ transaction.state.log.num.partitions=8
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=4000
 num.network.threads=2
