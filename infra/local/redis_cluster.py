@@ -11,7 +11,7 @@ import redis
 
 from infra.local import ports
 from infra.local.process import wait_until
-from infra.local.redis_server import RedisServer
+from infra.local.redis_server import RedisServer, Sync
 from shared.errors import UnavailableError
 
 SLOTS = 16_384
@@ -19,6 +19,7 @@ BUS = 10_000
 """Each node listens for the others on its port plus this; Redis 6.2 has no setting for it."""
 NODE_TIMEOUT_MS = 1500
 FORM_LIMIT_S = 30.0
+STOP_LIMIT_S = 5.0
 MIGRATE_LIMIT_MS = 5000
 
 SETTINGS = f"""\
@@ -60,11 +61,13 @@ class LocalRedisCluster:
     Parameters
     ----------
     folder : holds what each node keeps.
+    sync : see `RedisServer`.
     """
 
-    def __init__(self, folder: Path, nodes: int = 3, password: str | None = None) -> None:
+    def __init__(self, folder: Path, nodes: int = 3, password: str | None = None, *, sync: Sync = "everysec") -> None:
         self._folder = folder
         self._password = password
+        self._sync = sync
         self.nodes: list[ClusterNode] = []
         for _ in range(nodes):
             self._add()
@@ -75,8 +78,10 @@ class LocalRedisCluster:
         while port + BUS >= ports.HIGH or not ports.is_free(port + BUS):
             port = ports.free_port(taken)
         name = f"node-{len(self.nodes)}"
-        self.nodes.append(ClusterNode(self._folder / name, self._folder / f"{name}.log", port, self._password))
-        return self.nodes[-1]
+        node = ClusterNode(self._folder / name, self._folder / f"{name}.log", port, self._password, sync=self._sync)
+        node.stop_limit_s = STOP_LIMIT_S  # one that writes its log anew, just made a replica, does not heed the signal
+        self.nodes.append(node)
+        return node
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import redis
 
@@ -12,13 +13,15 @@ from infra.local.process import Service
 from shared.config import RedisConfig
 from shared.errors import UnavailableError
 
+Sync = Literal["everysec", "always"]
+
 CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
 dir {folder}
 daemonize no
 appendonly yes
-appendfsync everysec
+appendfsync {sync}
 save ""
 loglevel notice
 maxmemory-policy noeviction
@@ -46,10 +49,16 @@ def find_redis() -> Path:
 
 
 class RedisServer(Service):
-    """Redis on 127.0.0.1, its append-only file under `folder`."""
+    """Redis on 127.0.0.1, its append-only file under `folder`.
 
-    def __init__(self, folder: Path, log_path: Path, port: int, password: str | None = None) -> None:
+    Parameters
+    ----------
+    sync : when what was written goes to the disk. With "always" all that was acknowledged is in the log, and its size exact.
+    """
+
+    def __init__(self, folder: Path, log_path: Path, port: int, password: str | None = None, *, sync: Sync = "everysec") -> None:
         super().__init__("Redis", log_path, start_limit_s=60.0)
+        self.sync = sync
         self.folder = folder
         self.port = port
         self.password = password
@@ -61,7 +70,7 @@ class RedisServer(Service):
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = CONFIGURATION.format(port=self.port, folder=_quoted(str(self.folder)))
+        text = CONFIGURATION.format(port=self.port, sync=self.sync, folder=_quoted(str(self.folder)))
         if self.password:
             text += f"requirepass {_quoted(self.password)}\n"
         # Only the owner may read it: it can hold the password.

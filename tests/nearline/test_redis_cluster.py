@@ -37,7 +37,7 @@ PLACE = Place("plays", 0)
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedisCluster]:
-    with LocalRedisCluster(tmp_path_factory.mktemp("cluster")) as running:
+    with LocalRedisCluster(tmp_path_factory.mktemp("cluster"), sync="always") as running:
         yield running
 
 

@@ -32,7 +32,7 @@ PLACE = Place("plays", 0)
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own, because it dies."""
-    running = RedisServer(tmp_path / "redis", tmp_path / "redis.log", free_port())
+    running = RedisServer(tmp_path / "redis", tmp_path / "redis.log", free_port(), sync="always")
     running.start()
     yield running
     running.stop()
