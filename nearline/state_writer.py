@@ -166,9 +166,7 @@ class StateWriter:
 
 def offsets_after(topic: str, records: Sequence[Record]) -> dict[Place, int]:
     """Of each partition the offset after its last record."""
-    last: dict[int, int] = {}
-    for record in records:
-        last[record.partition] = record.offset
+    last = {record.partition: record.offset for record in records}  # the last one stays
     return {Place(topic, partition): offset + 1 for partition, offset in last.items()}
 
 
