@@ -1,6 +1,5 @@
 """Fixtures that tests of all packages share: the real local stack, and a configuration of one's own on it."""
 
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from infra.local.stack import LocalStack
 from infra.local.topics import create_topics, delete_topics, topic_names
 from shared.config import Config, KafkaConfig, LakeConfig, RedisConfig, SparkConfig
-from shared.errors import UnavailableError
 
 QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # tests end before the optimising compiler has paid for itself
 PARTITIONS = 4  # of a test's own topics: enough to share among workers, few enough to create in an instant
@@ -28,13 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A real Kafka and Redis for the whole run, started by the first test that asks. A test that harms it heals it."""
     running = LocalStack(tmp_path_factory.mktemp("stack"), partitions=PARTITIONS)
-    try:
-        running.start()
-    except UnavailableError as error:
-        # A free port can be taken between being found and being used; all tests would fail for it.
-        sys.stderr.write(f"the stack did not start ({error}); trying once more on other ports\n")
-        running = LocalStack(tmp_path_factory.mktemp("stack"), partitions=PARTITIONS)
-        running.start()
+    running.start()
     try:
         yield running
     finally:

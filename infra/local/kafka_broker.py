@@ -62,6 +62,14 @@ logger.server.level=INFO
 """
 
 
+def new_cluster_id() -> str:
+    """A random id as Kafka writes them: 22 characters of base64. One that begins with a dash would be read as an option."""
+    while True:
+        drawn = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not drawn.startswith("-"):
+            return drawn
+
+
 class KafkaBroker(Service):
     """Kafka on 127.0.0.1, its log under `folder`."""
 
@@ -108,8 +116,7 @@ class KafkaBroker(Service):
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(self._data, ignore_errors=True)
         self._write_properties(fresh)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
+        tool = [*self._java(), "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(self._properties)]
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             try:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.local import kafka_broker
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -104,3 +106,10 @@ def test_constraints_hold_versions_and_no_address() -> None:
     assert len(pins) > 50
     assert all(line.count("==") == 1 and "/" not in line and "@" not in line for line in pins)
     assert any(line.startswith("pyspark==4.0.") for line in pins)
+
+
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    drawn = {kafka_broker.new_cluster_id() for _ in range(2000)}  # one in 64 would begin with a dash
+    assert len(drawn) == 2000
+    assert not [one for one in drawn if one.startswith("-")]
+    assert {len(one) for one in drawn} == {22}
