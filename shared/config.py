@@ -94,7 +94,7 @@ class NearlineConfig(Section, frozen=True):
     """The stream worker."""
 
     group: str = "marquee-nearline"
-    batch_events: Count = 20_000  # most events folded and written in one step; with little lag there are fewer
+    batch_events: Count = 50_000  # most events folded and written in one step; with little lag there are fewer
     session_timeout_s: Positive = 6.0  # a worker silent for longer loses its partitions; brokers allow no less by default
     stall_timeout_s: Positive = 30.0  # no progress while there is lag: the worker ends itself
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0  # also health and readiness; 0: none of them
