@@ -31,8 +31,12 @@ def _dies(points: list[tuple[At, Act]], calls: int = 6) -> Callable[[World], Non
         worker = world.worker()
         for _ in range(world.draw.randint(1, 3)):
             at, act = world.draw.choice(points)
-            of: Of = "feedback" if world.draw.random() < 0.2 else "plays"
-            worker.start(FailPoint(at, world.draw.randint(1, calls), act, world.draw.randrange(1, 40), of))
+            of: Of = world.draw.choices(("plays", "feedback", "impressions"), (6, 2, 2))[0]
+            if at in ("sent", "counted"):  # of plays only
+                of = "plays"
+            first = of == "impressions" or (of == "feedback" and at == "committed")  # there may be no more than one
+            call = 1 if first else world.draw.randint(1, calls)
+            worker.start(FailPoint(at, call, act, world.draw.randrange(1, 40), of))
             if not world.wait_killed(worker):
                 break
         if worker.exit_code is None:
@@ -121,7 +125,8 @@ def _redis_and_worker_die(world: World) -> None:
     world.redis.lose_tail(world.draw, kept)
     world.redis.start()
     world.strikes += 1
-    worker.start(FailPoint("resuming", world.draw.randint(1, 4), "linger", 1000))
+    of: Of = world.draw.choice(("plays", "plays", "feedback", "impressions"))
+    worker.start(FailPoint("resuming", world.draw.randint(1, 4), "linger", 1000, of=of))
     world.wait(world.flag_path.exists, "the worker did not look up where to start", tick=world.tend)
     time.sleep(world.draw.uniform(0.0, 0.8))
     world.history.send()
@@ -267,7 +272,7 @@ def _versions(world: World) -> None:
 FAULTS: tuple[Fault, ...] = (
     Fault("worker killed before the flush", _dies([("batch", "kill"), ("write", "kill")]), ("order",)),
     Fault("worker killed in the pipeline", _dies([("write", "kill half way"), ("sent", "kill")]), ("order", "seen")),
-    Fault("worker killed after the flush", _dies([("written", "kill"), ("marked", "kill")]), ("seen",)),
+    Fault("worker killed after the flush", _dies([("written", "kill"), ("counted", "kill"), ("marked", "kill")]), ("seen",)),
     Fault("worker killed after the commit", _dies([("committed", "kill")]), ("order",)),
     Fault("worker killed in a rebalance", _rebalance, ("seen",)),
     Fault("Redis killed, its tail lost", _redis_dies, ("watermark", "lost writes")),
@@ -275,7 +280,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("Redis and the worker killed", _redis_and_worker_die, ("watermark", "placing")),
     Fault("Kafka killed", _kafka_dies, ("seen",), has_own_kafka=True),
     Fault("zombie worker", _zombie, ("fence",)),
-    Fault("records delivered again", _again, ("seen", "fence")),
+    Fault("records delivered again", _again, ("seen", "fence", "once")),
     Fault("a reply is an error", _refused, ("reply",)),
     Fault("Redis stalls", _stall, ("seen",)),
     Fault("a batch arrives late", _late, ("fence",)),

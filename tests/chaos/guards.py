@@ -11,6 +11,7 @@ from nearline.batch_reader import BatchReader
 from nearline.records import Place
 from nearline.redis_histories import RedisHistories
 from nearline.state_writer import StateWriter
+from nearline.trending import counting
 from nearline.watermarks import Watermarks
 from shared.fence import Position
 from shared.store import StateStore, StateWrite, StoredState
@@ -27,6 +28,7 @@ def take_out(guard: Guard) -> None:
         "placing": _take_what_came_before_the_place,
         "fence": lambda: None,  # see shadow_count
         "seen": _fold_again,
+        "once": _count_again,
         "reply": _look_at_no_reply,
         "reload": _take_a_forgotten_script_for_run,
         "version": lambda: None,  # see older_version
@@ -98,6 +100,15 @@ def _take_what_came_before_the_place() -> None:
 def _fold_again() -> None:
     Position.is_after = lambda this, other: True  # type: ignore[method-assign]
     nearline.state_writer._is_all_fresh = lambda *told: True
+
+
+def _count_again() -> None:
+    for name in ("COUNT_STARTS", "COUNT_PAGES"):
+        script = getattr(counting, name)
+        for guard, nothing in (("offset <= reached[place]", "false"), ("ARGV[number + 1]) == 1", "ARGV[number + 1]) >= 0")):
+            assert guard in script, f"{name} has no longer {guard!r}"
+            script = script.replace(guard, nothing)
+        setattr(counting, name, script)
 
 
 def _look_at_no_reply() -> None:

@@ -1,6 +1,7 @@
 """The events of one run: seeded, most of them visible in the final state, with repeats, late ones and unreadable ones."""
 
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 from kafka import KafkaProducer
 
 from shared import events
-from shared.config import KafkaConfig
+from shared.config import Config
 from shared.errors import EventError
-from shared.events import Feedback, Play
+from shared.events import Feedback, Impression, Play
 from shared.state import EMPTY, encode, fold
+from tests.nearline.trending_log import Counts, TrendingLog, page_of
 
-START_MS = 1_700_000_000_000
+_DAY_MS = 24 * 3_600_000
+START_MS = time.time_ns() // 1_000_000 // _DAY_MS * _DAY_MS - _DAY_MS // 4
+"""The evening before today: trending counts nothing old, and a seed gives the same events all day."""
 SEND_LIMIT_S = 60.0
 
 Record = tuple[str, bytes | None, bytes | None]  # topic, key, value
@@ -23,7 +27,7 @@ Record = tuple[str, bytes | None, bytes | None]  # topic, key, value
 class History:
     """Records in the order in which they are sent, and where Kafka put them."""
 
-    kafka: KafkaConfig
+    config: Config
     records: list[Record] = field(default_factory=list)
     places: list[tuple[str, int, int]] = field(default_factory=list)  # of those sent: topic, partition, offset
     arrived_ms: list[int] = field(default_factory=list)
@@ -42,19 +46,29 @@ class History:
                 event = Feedback(schema=1, event_id=f"f{number}", member_id=member, title_id=title, kind=kind, at_ms=at_ms)
             else:
                 event = _play(draw, number, member, title, at_ms)
-            topic = self.kafka.plays_topic if isinstance(event, Play) else self.kafka.feedback_topic
+            topic = self.config.kafka.plays_topic if isinstance(event, Play) else self.config.kafka.feedback_topic
             self.records.append((topic, member.encode(), events.encode(event)))
+            if isinstance(event, Play) and event.page_id is not None:
+                self._show(draw, event)
             if draw.random() < 0.05:
                 self.records.append(draw.choice(self.records[-200:]))
             if draw.random() < 0.01:
                 self.records.append((topic, member.encode(), draw.choice((b"{", b"[]", b'{"schema":9}', b"\xff"))))
+
+    def _show(self, draw: random.Random, play: Play) -> None:
+        """Append the page that a play came from, before or after it."""
+        titles = {play.title_id, *(f"t{draw.randrange(20)}" for _ in range(draw.randrange(6)))}
+        at_ms = play.at_ms - draw.randrange(60_000)
+        page = page_of(play.member_id, str(play.page_id), sorted(titles), at_ms=at_ms, country=play.country)
+        record = (self.config.kafka.impressions_topic, play.member_id.encode(), events.encode(page))
+        self.records.insert(len(self.records) - draw.randint(0, min(50, len(self.records))), record)
 
     def send(self, upto: float = 1.0) -> None:
         """Send the records not sent yet, up to a share of them all, and wait for Kafka to have them."""
         due = self.records[len(self.places) : round(upto * len(self.records))]
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self.kafka.bootstrap_servers,
+                bootstrap_servers=self.config.kafka.bootstrap_servers,
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=5,
@@ -82,28 +96,46 @@ class History:
 
     def judge(self) -> "Expected":
         """What must be in Redis, and on the dead-letter topic, once all that was sent has had its effect."""
+        decoders: dict[str, Any] = {
+            self.config.kafka.plays_topic: events.decode_play,
+            self.config.kafka.feedback_topic: events.decode_feedback,
+            self.config.kafka.impressions_topic: events.decode_impression,
+        }
+        trending = TrendingLog()
         found: dict[str, list[Play | Feedback]] = {}
         counts: dict[str, Counter[str]] = {}
         unreadable: set[tuple[str, int, int]] = set()
         for (topic, key, value), place, at_ms in zip(self.records, self.places, self.arrived_ms, strict=False):
-            decode: Any = events.decode_play if topic == self.kafka.plays_topic else events.decode_feedback
             try:
-                event = decode(value, key, at_ms)
+                event = decoders[topic](value, key, at_ms)
             except EventError:
                 unreadable.add(place)
+                continue
+            if isinstance(event, Impression) or (isinstance(event, Play) and event.kind == "start"):
+                trending.add(event)
+            if isinstance(event, Impression):
                 continue
             found.setdefault(event.member_id, []).append(event)
             counts.setdefault(event.member_id, Counter())[topic] += 1
         states = {member: encode(fold(EMPTY, log)) for member, log in found.items()}
-        return Expected(states, counts, unreadable)
+        return Expected(states, counts, trending.oracle(self.config), unreadable)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The plain fold: each member's state as bytes, records a member and topic, and coordinates of what cannot be read."""
+    """The plain fold of a log.
+
+    Attributes
+    ----------
+    states : of each member, as bytes.
+    counts : records that can be read, by member and topic.
+    trending : impressions, takes and starts, as sets count them.
+    unreadable : coordinates of the records that cannot be read.
+    """
 
     states: dict[str, bytes]
     counts: dict[str, Counter[str]]
+    trending: Counts
     unreadable: set[tuple[str, int, int]]
 
 
@@ -120,5 +152,6 @@ def _play(draw: random.Random, number: int, member: str, title: str, at_ms: int)
         runtime_s=100.0,
         watched_s=30.0,
         device="tv",
-        country=draw.choice(("US", "DE")),
+        country=("US", "DE")[int(member[1:]) % 2],
+        page_id=f"page{number}" if draw.random() < 0.3 else None,
     )

@@ -10,6 +10,7 @@ from nearline import dead_letters
 from shared import keys, store
 from shared.config import Config
 from tests.chaos.history import Expected, History
+from tests.nearline.trending_log import counts_in_redis
 
 READ_LIMIT_S = 20.0
 
@@ -29,7 +30,7 @@ class Verdict:
 
 
 def judge(config: Config, history: History) -> Verdict:
-    """Compare each member's state byte for byte, its shadow count, and the dead letters.
+    """Compare each member's state byte for byte, its shadow count, what trending has counted, and the dead letters.
 
     A state that differs although its count is right counts as one event lost.
     """
@@ -48,6 +49,11 @@ def judge(config: Config, history: History) -> Verdict:
             if missing or surplus or differs:
                 told = "differs" if differs else "equal"
                 details.append(f"{member}: applied {dict(applied)}, due {dict(expected.counts[member])}, state {told}")
+        counted = counts_in_redis(client, config)
+        lost += (missing := (expected.trending - counted).total())
+        doubled += (surplus := (counted - expected.trending).total())
+        if missing or surplus:
+            details.append(f"trending: {missing} counts too few, {surplus} too many")
     silent = _without_letter(config, expected)
     details += [f"no dead letter for {topic}/{partition}@{offset}" for topic, partition, offset in sorted(silent)]
     return Verdict(lost + len(silent), doubled, tuple(details))

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-At = Literal["batch", "write", "sent", "written", "marked", "committed", "resuming", "revoked", "assigned"]
+At = Literal["batch", "write", "sent", "written", "counted", "marked", "committed", "resuming", "revoked", "assigned"]
 """A point in the worker's step, in the order in which it is passed.
 
     batch      a batch is in hand, nothing of it is in Redis
-    write      the states are folded and about to be sent
+    write      the states are folded (of impressions: the pages are read) and about to be sent
     sent       the states are on their way, no reply has been read
-    written    the replies are there, the watermark is not
+    written    the replies are there, trending has counted nothing, and the watermark is not there
+    counted    trending has counted a batch's starts; the watermark is not there
     marked     the watermark is there, Kafka knows nothing
     committed  Kafka has the commit
     resuming   a partition was given to this worker, and it looks up where to start
@@ -30,7 +31,7 @@ Act = Literal["kill", "kill half way", "stop", "linger", "stall redis", "hold li
     fail member    one member inside a call does
 """
 
-Guard = Literal["order", "watermark", "lost writes", "look", "placing", "fence", "seen", "reply", "reload", "version"]
+Guard = Literal["order", "watermark", "lost writes", "look", "placing", "fence", "seen", "once", "reply", "reload", "version"]
 """What can be taken out, to show that its test then fails.
 
     order        the watermark and the commit come before the flush instead of after
@@ -40,13 +41,14 @@ Guard = Literal["order", "watermark", "lost writes", "look", "placing", "fence",
     placing      what was fetched before a partition was placed is taken
     fence        a state is written whatever fence is there
     seen         records behind the fence are folded again
+    once         trending counts what it has counted
     reply        an error among the replies is not looked at
     reload       a script that Redis forgot counts as run
     version      a state of a newer layout is taken for none
 """
 
 
-Of = Literal["plays", "feedback"]
+Of = Literal["plays", "feedback", "impressions"]
 
 
 @dataclass(frozen=True, slots=True)

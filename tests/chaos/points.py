@@ -5,15 +5,16 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from redis.connection import Connection
 
-from nearline.records import Place
+from nearline.records import Place, Record, Source
 from nearline.state_writer import StateWriter
+from nearline.trending import ImpressionsWriter, TrendingCounter
 from nearline.watermarks import Watermarks
 from shared import config as configuration
 from shared import store
@@ -29,7 +30,11 @@ class Points:
         self._orders = orders
         self._shadow = shadow
         kafka = configuration.load(orders.config_path).kafka
-        self._topics: dict[str, Of] = {kafka.plays_topic: "plays", kafka.feedback_topic: "feedback"}
+        self._topics: dict[str, Of] = {
+            kafka.plays_topic: "plays",
+            kafka.feedback_topic: "feedback",
+            kafka.impressions_topic: "impressions",
+        }
         self._passed: Counter[tuple[At, Of]] = Counter()
         self._lock = threading.Lock()
         self._local = threading.local()  # the batch in hand: its topic, and whether its states are on their way
@@ -72,6 +77,7 @@ class Points:
     def install(self) -> None:
         """Wrap the seams. Once a process, after everything else that wraps them."""
         self._wrap_writing()
+        self._wrap_trending()
         self._wrap_watermarks()
         self._wrap_consumer()
 
@@ -112,6 +118,33 @@ class Points:
         StateWriter.write = batch  # type: ignore[method-assign]
         StateStore.write = states  # type: ignore[method-assign]
         Connection.read_response = response  # type: ignore[method-assign]
+
+    def _wrap_trending(self) -> None:
+        write, count_pages, count_starts = ImpressionsWriter.write, TrendingCounter.count_pages, TrendingCounter.count_starts
+
+        def batch(this: ImpressionsWriter, source: Source, records: Sequence[Record]) -> Any:
+            self.pass_by("batch", source.topic)
+            reached = write(this, source, records)
+            self.pass_by("marked", source.topic)
+            return reached
+
+        def pages(this: TrendingCounter, source: Source, found: Iterable[Any]) -> Any:
+            found = list(found)
+            if self.pass_by("write", source.topic) is not None:
+                count_pages(this, source, found[: len(found) // 2])
+                die()
+            counted = count_pages(this, source, found)
+            self.pass_by("written", source.topic)
+            return counted
+
+        def starts(this: TrendingCounter, source: Source, found: Iterable[Any]) -> Any:
+            counted = count_starts(this, source, found)
+            self.pass_by("counted", source.topic)
+            return counted
+
+        ImpressionsWriter.write = batch  # type: ignore[method-assign]
+        TrendingCounter.count_pages = pages  # type: ignore[method-assign]
+        TrendingCounter.count_starts = starts  # type: ignore[method-assign]
 
     def _wrap_watermarks(self) -> None:
         resume = Watermarks.resume

@@ -178,7 +178,7 @@ class World:
         )
         self.config_path = folder / "marquee.toml"
         self.flag_path = folder / "flag"
-        self.history = History(self.config.kafka)
+        self.history = History(self.config)
         self.history.invent(EVENTS, MEMBERS, seed)
         self._closing = contextlib.ExitStack()
 
@@ -240,7 +240,7 @@ class World:
         self.wait(lambda: worker.exit_code is not None or self.behind() == 0, f"worker {worker.name} neither died nor finished")
         if worker.exit_code is None:  # a commit comes after the watermark
             with contextlib.suppress(StuckError):
-                self.wait(lambda: worker.exit_code is not None, "", limit_s=1.5)
+                self.wait(lambda: worker.exit_code is not None, "", limit_s=3.0)
         if worker.exit_code is not None:
             self.strikes += 1
         return worker.exit_code is not None
