@@ -11,9 +11,9 @@ import faust
 from aiokafka.errors import KafkaError
 from mode import Service
 
-from nearline import feedback_agent, metrics
+from nearline import metrics
 from nearline.batch_reader import BatchReader
-from nearline.feedback_agent import Failed
+from nearline.feedback_agent import Failed, FeedbackAgent, resuming_transport
 from nearline.flushing import Flusher
 from nearline.readiness import Readiness
 from nearline.records import Source
@@ -75,12 +75,13 @@ def build(config: Config, parts: Parts, failed: Failed, instance: str | None, sc
         stream_wait_empty=False,
     )
     feedback = parts.feedback
-    app.transport = feedback_agent.resuming_transport(app, parts.flusher.resume, failed)
+    agent = FeedbackAgent(config.kafka, feedback, parts.states, parts.flusher, failed)
+    app.transport = resuming_transport(app, agent.resume, failed)
     topic = app.topic(feedback.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     @app.agent(topic, name="feedback", concurrency=1)  # one coroutine: acknowledged in order
     async def serve_feedback(stream: Any) -> None:
-        await feedback_agent.serve(stream, feedback, parts.states, parts.flusher, failed)
+        await agent.serve(stream)
 
     async def assigned(name: str, partitions: list[int]) -> None:
         parts.readiness.assigned(name, partitions)
@@ -100,6 +101,7 @@ def build(config: Config, parts: Parts, failed: Failed, instance: str | None, sc
     ]
     for reader in readers:
         app.service(_reading(reader, failed))
+    app.service(_running(lambda: agent.sweep(app)))
     app.service(_running(parts.topic_watch.run))
     app.service(_running(parts.trending.publisher.run))
 
@@ -111,7 +113,7 @@ def build(config: Config, parts: Parts, failed: Failed, instance: str | None, sc
                 return failed(error)
             try:
                 waiting = {reader.topic: await reader.lag() for reader in readers}
-                waiting[feedback.topic] = await feedback_agent.lag(app)
+                waiting[feedback.topic] = await agent.lag(app)
             except (KafkaError, TimeoutError, AssertionError) as error:
                 log.info("lag unknown: %r", error)
                 parts.progress.alive()
