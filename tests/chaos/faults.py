@@ -172,6 +172,17 @@ def _start_ended(worker: WorkerUnderTest) -> None:
         worker.start()
 
 
+def _dropped(world: World) -> None:
+    """Faust drops feedback that it has fetched, and goes on behind it; in the end no event follows to show it."""
+    world.history.send(0.5)
+    worker = world.worker()
+    worker.drop_seed = world.seed
+    worker.start()
+    world.strikes += 1
+    world.history.send()
+    world.catch_up()
+
+
 def _again(world: World) -> None:
     """Records are delivered again: by a consumer that goes back, or by a whole second group beside the first."""
     world.history.send(0.5)
@@ -280,6 +291,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("Redis and the worker killed", _redis_and_worker_die, ("watermark", "placing")),
     Fault("Kafka killed", _kafka_dies, ("seen",), has_own_kafka=True),
     Fault("zombie worker", _zombie, ("fence",)),
+    Fault("feedback dropped by Faust", _dropped, ("gap",)),
     Fault("records delivered again", _again, ("seen", "fence", "once")),
     Fault("a reply is an error", _refused, ("reply",)),
     Fault("Redis stalls", _stall, ("seen",)),

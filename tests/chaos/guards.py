@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 import nearline.state_writer
 from nearline.batch_reader import BatchReader
+from nearline.feedback_agent import FeedbackAgent
 from nearline.records import Place
 from nearline.redis_histories import RedisHistories
 from nearline.state_writer import StateWriter
@@ -29,6 +30,7 @@ def take_out(guard: Guard) -> None:
         "fence": lambda: None,  # see shadow_count
         "seen": _fold_again,
         "once": _count_again,
+        "gap": _go_past_a_gap,
         "reply": _look_at_no_reply,
         "reload": _take_a_forgotten_script_for_run,
         "version": lambda: None,  # see older_version
@@ -109,6 +111,13 @@ def _count_again() -> None:
             assert guard in script, f"{name} has no longer {guard!r}"
             script = script.replace(guard, nothing)
         setattr(counting, name, script)
+
+
+def _go_past_a_gap() -> None:
+    async def past(this: FeedbackAgent, partition: int, first: int, end: int) -> None:
+        this._next[partition] = end
+
+    FeedbackAgent._catch_up = past  # type: ignore[method-assign]
 
 
 def _look_at_no_reply() -> None:

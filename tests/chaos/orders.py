@@ -31,7 +31,9 @@ Act = Literal["kill", "kill half way", "stop", "linger", "stall redis", "hold li
     fail member    one member inside a call does
 """
 
-Guard = Literal["order", "watermark", "lost writes", "look", "placing", "fence", "seen", "once", "reply", "reload", "version"]
+Guard = Literal[
+    "order", "watermark", "lost writes", "look", "placing", "fence", "seen", "once", "gap", "reply", "reload", "version"
+]
 """What can be taken out, to show that its test then fails.
 
     order        the watermark and the commit come before the flush instead of after
@@ -41,6 +43,7 @@ Guard = Literal["order", "watermark", "lost writes", "look", "placing", "fence",
     placing      what was fetched before a partition was placed is taken
     fence        a state is written whatever fence is there
     seen         records behind the fence are folded again
+    gap          the feedback agent goes past what Faust has dropped
     once         trending counts what it has counted
     reply        an error among the replies is not looked at
     reload       a script that Redis forgot counts as run
@@ -79,4 +82,5 @@ class Orders:
     fail: tuple[FailPoint, ...] = ()
     without: Guard | None = None
     overlap_seed: int | None = None  # deliver records again, at random
+    drop_seed: int | None = None  # let Faust drop feedback that it has fetched, at random
     is_older: bool = False  # write states in the layout of version 1, and refuse newer ones

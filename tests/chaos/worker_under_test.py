@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from aiokafka import AIOKafkaConsumer
 
 import nearline.worker  # noqa: F401  imported before the fork
 from nearline.__main__ import main as nearline_main
+from nearline.feedback_agent import FeedbackAgent
 from shared import store
 from tests.chaos import guards, older_version
 from tests.chaos.orders import Orders
@@ -37,6 +39,8 @@ def run(orders: Orders) -> None:
         older_version.become_older(checks_version=orders.without != "version")
     if orders.overlap_seed is not None:
         _deliver_again(random.Random(orders.overlap_seed))
+    if orders.drop_seed is not None:
+        _drop_feedback(random.Random(orders.drop_seed))
     Points(orders, shadow).install()
     if orders.without is not None:
         guards.take_out(orders.without)
@@ -63,3 +67,26 @@ def _deliver_again(draw: random.Random) -> None:
         return batch
 
     AIOKafkaConsumer.getmany = overlapping
+
+
+def _drop_feedback(draw: random.Random) -> None:
+    """Let Faust drop some of what it has fetched, as it may in a rebalance."""
+    serve = FeedbackAgent.serve
+
+    class Dropping:
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def noack(self) -> "Dropping":
+            self._stream.noack()
+            return self
+
+        async def events(self) -> AsyncIterator[Any]:
+            async for event in self._stream.events():
+                if draw.random() < 0.7:
+                    yield event
+
+    async def dropping(this: FeedbackAgent, stream: Any) -> None:
+        await serve(this, Dropping(stream))
+
+    FeedbackAgent.serve = dropping  # type: ignore[method-assign]

@@ -73,6 +73,7 @@ class WorkerUnderTest:
         self.is_older = is_older
         self.config_path = world.config_path
         self.overlap_seed = overlap_seed
+        self.drop_seed: int | None = None
         self.in_every_life: tuple[FailPoint, ...] = ()
         self.lives = 0
         self._process: multiprocessing.process.BaseProcess | None = None
@@ -91,6 +92,7 @@ class WorkerUnderTest:
             fail=(*self.in_every_life, *fail),
             without=self.world.without,
             overlap_seed=self.overlap_seed,
+            drop_seed=self.drop_seed,
             is_older=self.is_older,
         )
         self._process = _FORKS.Process(target=worker_under_test.run, args=(orders,), daemon=True)
