@@ -4,7 +4,9 @@ import sys
 
 import click
 
-from nearline import audit_commands, dead_letter_commands, erase_command
+from nearline.auditing import commands as audit_commands
+from nearline.dead_letters import commands as dead_letter_commands
+from nearline.erasing import command as erase_command
 from shared import cli, config
 
 

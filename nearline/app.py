@@ -12,17 +12,17 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from nearline import metrics
-from nearline.batch_reader import BatchReader
-from nearline.feedback_agent import Failed, FeedbackAgent, resuming_transport
-from nearline.flushing import Flusher
-from nearline.readiness import Readiness
+from nearline.reading.batch_reader import BatchReader
+from nearline.reading.feedback_agent import Failed, FeedbackAgent, resuming_transport
+from nearline.reading.flushing import Flusher
+from nearline.reading.topic_watch import TopicWatch
 from nearline.records import Source
-from nearline.retrieval import Retrieval
-from nearline.state_writer import StateWriter
-from nearline.topic_watch import TopicWatch
+from nearline.retrieval.service import Retrieval
+from nearline.states.watermarks import LostWritesError
+from nearline.states.writer import StateWriter
 from nearline.trending import Trending
-from nearline.watchdog import Progress
-from nearline.watermarks import LostWritesError
+from nearline.watching.readiness import Readiness
+from nearline.watching.watchdog import Progress
 from shared.config import Config
 
 BEAT_S = 1.0

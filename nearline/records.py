@@ -59,7 +59,7 @@ class Source:
 
 
 class Writer(Protocol):
-    """Brings the effect of a batch into Redis; `nearline.state_writer.StateWriter` is one."""
+    """Brings the effect of a batch into Redis; `nearline.states.writer.StateWriter` is one."""
 
     def write(self, source: Source, records: Sequence[Record]) -> dict[Place, int]:
         """Everything of the batch is in Redis when this returns; of each partition the offset that may be committed.

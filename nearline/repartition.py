@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import redis
 
-from nearline import watermarks
-from nearline.log_reader import LogReader, Span
+from nearline.auditing.log_reader import LogReader, Span
 from nearline.records import Place
+from nearline.states import watermarks
 from shared import epochs, store, topics
 from shared.config import Config
 from shared.errors import ConflictError, InputError

@@ -19,18 +19,18 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from nearline import app as apps
-from nearline import health, restarts
 from nearline.app import Parts
-from nearline.dead_letters import DeadLetters
-from nearline.flushing import Flusher
-from nearline.readiness import Readiness
+from nearline.dead_letters.letters import DeadLetters
+from nearline.reading.flushing import Flusher
+from nearline.reading.topic_watch import TopicWatch
 from nearline.records import Source
-from nearline.retrieval import Retrieval
-from nearline.state_writer import StateWriter
-from nearline.topic_watch import TopicWatch
+from nearline.retrieval.service import Retrieval
+from nearline.states.watermarks import Watermarks
+from nearline.states.writer import StateWriter
 from nearline.trending import Trending
-from nearline.watchdog import Progress, Watchdog
-from nearline.watermarks import Watermarks
+from nearline.watching import health, restarts
+from nearline.watching.readiness import Readiness
+from nearline.watching.watchdog import Progress, Watchdog
 from shared import epochs, events, metrics, store, topics
 from shared.config import Config
 from shared.store import StateStore
@@ -47,7 +47,7 @@ class Worker:
 
     Parameters
     ----------
-    instance : see `nearline.batch_reader.BatchReader`.
+    instance : see `nearline.reading.batch_reader.BatchReader`.
     """
 
     def __init__(self, config: Config, instance: str | None = None) -> None:

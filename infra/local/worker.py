@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from infra.local.process import Service
-from nearline import watermarks
-from nearline.readiness import READY
 from nearline.records import Place
+from nearline.states import watermarks
+from nearline.watching.readiness import READY
 from shared import store, topics
 from shared.config import Config
 from shared.errors import UnavailableError

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import redis
 
-from nearline.dead_letters import DeadLetters
+from nearline.dead_letters.letters import DeadLetters
+from nearline.states.watermarks import Watermarks
 from nearline.trending.counting import TrendingCounter
 from nearline.trending.impressions import ImpressionsWriter
 from nearline.trending.plays import StartsFollower
 from nearline.trending.publishing import TrendingPublisher
-from nearline.watermarks import Watermarks
 from shared.config import Config
 
 __all__ = ["ImpressionsWriter", "StartsFollower", "Trending", "TrendingCounter", "TrendingPublisher"]

@@ -4,11 +4,12 @@ import logging
 import time
 from collections.abc import Sequence
 
-from nearline import freshness, metrics
-from nearline.dead_letters import DeadLetter, DeadLetters
+from nearline import metrics
+from nearline.dead_letters.letters import DeadLetter, DeadLetters
 from nearline.records import Place, Record, Source
+from nearline.states.watermarks import Watermarks
 from nearline.trending.counting import TrendingCounter
-from nearline.watermarks import Watermarks
+from nearline.watching import freshness
 from shared.errors import EventError
 from shared.events import Impression
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from infra.local.worker import NearlineWorker, wait_caught_up
-from nearline.dead_letters import DeadLetter, decode
+from nearline.dead_letters.letters import DeadLetter, decode
 from shared import events, state, store
 from shared.config import Config
 from shared.events import Feedback

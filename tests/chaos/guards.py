@@ -6,14 +6,14 @@ from typing import Any
 import redis
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-import nearline.state_writer
-from nearline.batch_reader import BatchReader
-from nearline.feedback_agent import FeedbackAgent
+import nearline.states.writer
+from nearline.reading.batch_reader import BatchReader
+from nearline.reading.feedback_agent import FeedbackAgent
 from nearline.records import Place
-from nearline.redis_histories import RedisHistories
-from nearline.state_writer import StateWriter
+from nearline.states.redis_histories import RedisHistories
+from nearline.states.watermarks import Watermarks
+from nearline.states.writer import StateWriter
 from nearline.trending import counting
-from nearline.watermarks import Watermarks
 from shared.fence import Position
 from shared.store import StateStore, StateWrite, StoredState
 from tests.chaos.orders import Guard
@@ -81,7 +81,7 @@ def _notice_nothing() -> None:
     RedisHistories._met = lambda this, connection: None  # type: ignore[method-assign]
     Watermarks.check = lambda this, place_offsets: None  # type: ignore[method-assign]
     Watermarks.advance = trusting  # type: ignore[method-assign]
-    nearline.state_writer._must_be_ahead = lambda member_id, ours, there: None
+    nearline.states.writer._must_be_ahead = lambda member_id, ours, there: None
 
 
 def _look_at_nothing() -> None:
@@ -101,7 +101,7 @@ def _take_what_came_before_the_place() -> None:
 
 def _fold_again() -> None:
     Position.is_after = lambda this, other: True  # type: ignore[method-assign]
-    nearline.state_writer._is_all_fresh = lambda *told: True
+    nearline.states.writer._is_all_fresh = lambda *told: True
 
 
 def _count_again() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
 
-from nearline import dead_letters
+from nearline.dead_letters import letters as dead_letters
 from shared import keys, store
 from shared.config import Config
 from tests.chaos.history import Expected, History

@@ -13,9 +13,9 @@ from aiokafka import AIOKafkaConsumer
 from redis.connection import Connection
 
 from nearline.records import Place, Record, Source
-from nearline.state_writer import StateWriter
+from nearline.states.watermarks import Watermarks
+from nearline.states.writer import StateWriter
 from nearline.trending import ImpressionsWriter, TrendingCounter
-from nearline.watermarks import Watermarks
 from shared import config as configuration
 from shared import store
 from shared.store import StateStore, StateWrite

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer
 
 import nearline.worker  # noqa: F401  imported before the fork
 from nearline.__main__ import main as nearline_main
-from nearline.feedback_agent import FeedbackAgent
+from nearline.reading.feedback_agent import FeedbackAgent
 from shared import store
 from tests.chaos import guards, older_version
 from tests.chaos.orders import Orders

@@ -19,7 +19,7 @@ from infra.local.kafka_broker import KafkaBroker
 from infra.local.redis_server import RedisServer
 from infra.local.settings import to_toml
 from infra.local.topics import create_topics, delete_topics, topic_names
-from nearline.readiness import READY
+from nearline.watching.readiness import READY
 from shared import keys, store
 from shared.config import Config, KafkaConfig, NearlineConfig, RedisConfig
 from shared.errors import UnavailableError

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from kafka import TopicPartition
 
 from nearline.__main__ import main
-from nearline.dead_letters import KEPT_BYTES, DeadLetter, DeadLetters
-from nearline.log_reader import LogReader
+from nearline.auditing.log_reader import LogReader
+from nearline.dead_letters.letters import KEPT_BYTES, DeadLetter, DeadLetters
 from nearline.records import Place
 from shared import events, topics
 from shared.config import Config

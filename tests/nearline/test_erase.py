@@ -6,10 +6,10 @@ import pytest
 
 from infra.local.settings import to_toml
 from infra.local.worker import NearlineWorker, wait_caught_up
-from nearline import erase
-from nearline.erase import RedisErasure, Removed
-from nearline.log_fold import Log
-from nearline.log_reader import LogReader
+from nearline.auditing.log_fold import Log
+from nearline.auditing.log_reader import LogReader
+from nearline.erasing import erase
+from nearline.erasing.erase import RedisErasure, Removed
 from shared import erasure, keys, state, store
 from shared.config import Config
 from shared.state import EMPTY

@@ -13,12 +13,13 @@ import pytest
 
 from infra.local import ports
 from infra.local.topics import create_topics, delete_topics
-from nearline import freshness, health, metrics, restarts, watchdog
-from nearline.expiry import note_expired
-from nearline.readiness import Readiness
+from nearline import metrics
+from nearline.reading.expiry import note_expired
+from nearline.reading.topic_watch import TopicWatch
 from nearline.records import Arrived, Place
-from nearline.topic_watch import TopicWatch
-from nearline.watchdog import Progress
+from nearline.watching import freshness, health, restarts, watchdog
+from nearline.watching.readiness import Readiness
+from nearline.watching.watchdog import Progress
 from shared import metrics as shown
 from shared import store, topics
 from shared.config import Config

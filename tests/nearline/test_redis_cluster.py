@@ -14,10 +14,10 @@ from redis.retry import Retry
 
 from infra.local.redis_cluster import ClusterNode, LocalRedisCluster
 from infra.local.worker import NearlineWorker, wait_caught_up
-from nearline import watermarks
 from nearline.records import Place
-from nearline.redis_histories import RestartedError
-from nearline.watermarks import COPIES, LostWritesError, Watermarks
+from nearline.states import watermarks
+from nearline.states.redis_histories import RestartedError
+from nearline.states.watermarks import COPIES, LostWritesError, Watermarks
 from online import Recommender
 from shared import keys, sharding, store
 from shared.config import Config, RedisConfig

@@ -8,12 +8,12 @@ import redis
 
 from infra.local.ports import free_port
 from infra.local.redis_server import RedisServer
-from nearline.dead_letters import DeadLetters
+from nearline.dead_letters.letters import DeadLetters
 from nearline.following import Batch
 from nearline.records import Arrived, Place, Source
-from nearline.redis_histories import RestartedError
-from nearline.state_writer import StateWriter
-from nearline.watermarks import LostWritesError, Watermarks
+from nearline.states.redis_histories import RestartedError
+from nearline.states.watermarks import LostWritesError, Watermarks
+from nearline.states.writer import StateWriter
 from shared import events, state, store
 from shared.config import Config, RedisConfig
 from shared.errors import UnavailableError

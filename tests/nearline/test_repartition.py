@@ -15,7 +15,7 @@ from infra.local import ports
 from infra.local.worker import NearlineWorker, wait_caught_up
 from nearline.__main__ import main
 from nearline.records import Place
-from nearline.watermarks import Watermarks
+from nearline.states.watermarks import Watermarks
 from shared import events, store, topics
 from shared.config import Config
 from shared.epochs import Epoch, history

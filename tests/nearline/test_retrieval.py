@@ -15,8 +15,8 @@ from infra.local.stack import LocalStack
 from nearline import metrics
 from nearline.following import Batch
 from nearline.records import Arrived, Place, Source
-from nearline.retrieval import Retrieval
-from nearline.signal_sets import SignalSets, Waiting
+from nearline.retrieval.service import Retrieval
+from nearline.retrieval.signal_sets import SignalSets, Waiting
 from online import Recommender
 from shared import events, fresh, histories, keys, store
 from shared import fence as fences

@@ -10,7 +10,7 @@ import redis
 from infra.local.process import wait_until
 from infra.local.worker import NearlineWorker
 from nearline.records import Place
-from nearline.signal_sets import SignalSets
+from nearline.retrieval.signal_sets import SignalSets
 from online import Recommender
 from shared import fresh, keys, store
 from shared.config import Config

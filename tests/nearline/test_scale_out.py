@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.worker import NearlineWorker, wait_caught_up
-from nearline.readiness import READY
+from nearline.watching.readiness import READY
 from shared.config import Config
 from tests.nearline.event_log import EventLog, states_in_redis
 from tests.nearline.flowing import Flow

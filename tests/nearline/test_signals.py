@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearline.signals import find_signals
+from nearline.retrieval.signals import find_signals
 from shared.events import Feedback, Play
 from tests.online.plays import play, thumb
 

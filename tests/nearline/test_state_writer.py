@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 
 from nearline import metrics
-from nearline.dead_letters import DeadLetters
+from nearline.dead_letters.letters import DeadLetters
 from nearline.records import Arrived, Place, Source
-from nearline.state_writer import StateWriter
-from nearline.watermarks import LostWritesError, Watermarks
+from nearline.states.watermarks import LostWritesError, Watermarks
+from nearline.states.writer import StateWriter
 from shared import events, keys, state, store
 from shared.config import Config
 from shared.events import Feedback, Play

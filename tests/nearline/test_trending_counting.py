@@ -10,13 +10,13 @@ import redis
 
 from infra.local.stack import LocalStack
 from nearline import metrics
-from nearline.dead_letters import DeadLetters
+from nearline.dead_letters.letters import DeadLetters
 from nearline.following import Batch
 from nearline.records import Arrived, Place, Record, Source
-from nearline.state_writer import StateWriter
+from nearline.states.watermarks import Watermarks
+from nearline.states.writer import StateWriter
 from nearline.trending import ImpressionsWriter, StartsFollower, TrendingCounter
 from nearline.trending.shards import cell_code
-from nearline.watermarks import Watermarks
 from shared import events, store
 from shared.config import Config, RedisConfig, TrendingConfig
 from shared.errors import UnavailableError

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from infra.local.worker import NearlineWorker, wait_caught_up
-from nearline import repair, verify
-from nearline.auditing import Auditor, Bar, Report
-from nearline.differences import describe
-from nearline.log_fold import Log
-from nearline.log_reader import LogReader
+from nearline.auditing import repair, verify
+from nearline.auditing.audit import Auditor, Bar, Report
+from nearline.auditing.differences import describe
+from nearline.auditing.log_fold import Log
+from nearline.auditing.log_reader import LogReader
+from nearline.auditing.repair import Repairer
 from nearline.records import Place
-from nearline.repair import Repairer
-from nearline.watermarks import Watermarks
+from nearline.states.watermarks import Watermarks
 from shared import fence as fences
 from shared import keys, marks, state, store, topics
 from shared.config import Config

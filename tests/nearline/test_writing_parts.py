@@ -4,12 +4,15 @@ import base64
 
 import pytest
 
-from nearline import dead_letters, state_cache, state_writer, watchdog
-from nearline.dead_letters import DeadLetter
-from nearline.readiness import Readiness
+from nearline.dead_letters import letters as dead_letters
+from nearline.dead_letters.letters import DeadLetter
 from nearline.records import Arrived, Source
-from nearline.state_cache import Held, StateCache
-from nearline.watchdog import Progress
+from nearline.states import cache as state_cache
+from nearline.states import writer as state_writer
+from nearline.states.cache import Held, StateCache
+from nearline.watching import watchdog
+from nearline.watching.readiness import Readiness
+from nearline.watching.watchdog import Progress
 from shared import events, state
 from shared.fence import Position
 from shared.state import EMPTY

@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from infra.local.settings import write_settings
 from infra.local.worker import NearlineWorker, wait_caught_up
-from nearline import dead_letters
+from nearline.dead_letters import letters as dead_letters
 from shared import config as configuration
 from shared import store
 from shared.config import Config

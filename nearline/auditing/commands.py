@@ -47,7 +47,7 @@ def verify(config_path: str | None, json_path: str | None, members_per_pass: int
     Exit codes: 0 all states are as the log says, 1 some are not, 2 Kafka or Redis cannot be reached or the configuration is
     wrong.
     """
-    from nearline.verify import run  # aiokafka and numpy take a while to import: not for --help
+    from nearline.auditing.verify import run  # aiokafka and numpy take a while to import: not for --help
 
     sys.exit(run(config_path, json_path, members_per_pass, wait_s))
 
@@ -66,6 +66,6 @@ def repair(config_path: str | None, json_path: str | None, members_per_pass: int
     Exit codes: 0 all states are as the log says, 1 some are still not, 2 Kafka or Redis cannot be reached or the configuration
     is wrong.
     """
-    from nearline.repair import run
+    from nearline.auditing.repair import run
 
     sys.exit(run(config_path, json_path, members_per_pass, wait_s))

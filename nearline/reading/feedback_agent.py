@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from nearline.flushing import Flusher
-from nearline.missed_records import read_between
+from nearline.reading.flushing import Flusher
+from nearline.reading.missed_records import read_between
 from nearline.records import Arrived, Place, Source, Writer
 from shared.config import KafkaConfig
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import redis
 
-from nearline.log_reader import LogReader, Span
+from nearline.auditing.log_reader import LogReader, Span
 from nearline.records import Decode, Place
-from nearline.watermarks import Watermarks
+from nearline.states.watermarks import Watermarks
 from shared import epochs, events, store, topics
 from shared import fence as fences
 from shared import state as states

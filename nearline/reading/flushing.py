@@ -15,8 +15,8 @@ import redis.exceptions
 
 from nearline import metrics
 from nearline.records import Place, Record, Source, Writer
-from nearline.watchdog import Progress
-from nearline.watermarks import LostWritesError, Watermarks
+from nearline.states.watermarks import LostWritesError, Watermarks
+from nearline.watching.watchdog import Progress
 from shared.errors import UnavailableError
 
 FIRST_PAUSE_S = 0.05

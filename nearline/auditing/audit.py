@@ -19,9 +19,9 @@ import numpy as np
 import redis
 import redis.exceptions
 
-from nearline import differences, member_keys
-from nearline.log_fold import Account, Folded, Log, accounts, fold_slices
-from nearline.log_reader import Span
+from nearline.auditing import differences, member_keys
+from nearline.auditing.log_fold import Account, Folded, Log, accounts, fold_slices
+from nearline.auditing.log_reader import Span
 from nearline.records import Place
 from shared import fence as fences
 from shared import marks

@@ -19,11 +19,11 @@ import redis.exceptions
 from threadpoolctl import threadpool_limits
 
 from nearline import metrics
-from nearline.factors import Factors
 from nearline.following import Batch
 from nearline.records import Place
-from nearline.signal_sets import SignalSets, Waiting
-from nearline.signals import find_signals
+from nearline.retrieval.factors import Factors
+from nearline.retrieval.signal_sets import SignalSets, Waiting
+from nearline.retrieval.signals import find_signals
 from shared import fresh
 from shared.arm_loading import ArmLoader
 from shared.config import Config

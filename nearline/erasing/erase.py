@@ -18,9 +18,9 @@ import click
 import msgspec
 import redis
 
-from nearline import member_keys
-from nearline.log_fold import Log
-from nearline.log_reader import LogReader, Span
+from nearline.auditing import member_keys
+from nearline.auditing.log_fold import Log
+from nearline.auditing.log_reader import LogReader, Span
 from nearline.records import Place
 from shared import config as configuration
 from shared import erasure, keys, marks, state, store

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from nearline.auditing import Auditor, Bar, Report
-from nearline.log_fold import Log
-from nearline.log_reader import LogReader
+from nearline.auditing.audit import Auditor, Bar, Report
+from nearline.auditing.log_fold import Log
+from nearline.auditing.log_reader import LogReader
 from shared import config as configuration
 from shared import store
 from shared.config import Config

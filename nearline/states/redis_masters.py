@@ -19,7 +19,7 @@ class Master:
     Attributes
     ----------
     node : its id, which it keeps when it is started again.
-    history : see `nearline.redis_histories`.
+    history : see `nearline.states.redis_histories`.
     data, data_before : names of its data (`master_replid`); the one before is that of the master whose place it took.
     started_s : when its process began, or somewhat later, on this process's monotonic clock.
     """

@@ -6,8 +6,8 @@
 
 from collections.abc import Mapping
 
-from nearline.readiness import Readiness
-from nearline.watchdog import Progress
+from nearline.watching.readiness import Readiness
+from nearline.watching.watchdog import Progress
 from shared.metrics import Page
 
 
@@ -16,7 +16,7 @@ def pages(progress: Progress, readiness: Readiness, stall_limit_s: float) -> Map
 
     Parameters
     ----------
-    stall_limit_s : see `nearline.watchdog.Watchdog`; a worker that is past it is about to end itself.
+    stall_limit_s : see `nearline.watching.watchdog.Watchdog`; a worker that is past it is about to end itself.
     """
 
     def live() -> tuple[bool, dict[str, object]]:

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from nearline import dead_letters
-from nearline.dead_letters import KEPT_BYTES, DeadLetter
-from nearline.log_reader import LogReader, Span
+from nearline.auditing.log_reader import LogReader, Span
+from nearline.dead_letters import letters as dead_letters
+from nearline.dead_letters.letters import KEPT_BYTES, DeadLetter
 from nearline.records import Place, Record
 from shared import topics
 from shared.config import KafkaConfig

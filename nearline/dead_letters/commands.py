@@ -48,8 +48,8 @@ def list_(
 ) -> None:
     """Count the dead letters by topic and reason, and list the newest with their coordinates."""
     loaded = config.load(config_path)
-    from nearline import dead_letter_log
-    from nearline.log_reader import LogReader
+    from nearline.auditing.log_reader import LogReader
+    from nearline.dead_letters import log as dead_letter_log
 
     wanted = dead_letter_log.Filter(topic, reason, _since_ms(since))
     with LogReader(loaded.kafka) as reader:
@@ -85,8 +85,9 @@ def list_(
 def show(config_path: str | None, coordinates: str, as_json: bool) -> None:
     """Show one dead letter whole. COORDINATES: topic/partition@offset, as `list` shows them."""
     loaded = config.load(config_path)
-    from nearline import dead_letter_log, dead_letter_replay
-    from nearline.log_reader import LogReader
+    from nearline.auditing.log_reader import LogReader
+    from nearline.dead_letters import log as dead_letter_log
+    from nearline.dead_letters import replay as dead_letter_replay
 
     at = dead_letter_log.Coordinates.parse(coordinates)
     with LogReader(loaded.kafka) as reader:
@@ -140,8 +141,9 @@ def replay(
     Exit codes: 0 all were sent or had been, 1 some cannot be read still and stay, 2 Kafka could not be reached.
     """
     loaded = config.load(config_path)
-    from nearline import dead_letter_log, dead_letter_replay
-    from nearline.log_reader import LogReader
+    from nearline.auditing.log_reader import LogReader
+    from nearline.dead_letters import log as dead_letter_log
+    from nearline.dead_letters import replay as dead_letter_replay
 
     if is_all == bool(coordinates):
         raise InputError("name the letters to replay by their coordinates, or give --all")

@@ -37,8 +37,8 @@ from typing import Any, cast
 import redis
 
 from nearline.records import Place
-from nearline.redis_histories import RedisHistories, RestartedError
-from nearline.redis_masters import Master, find_masters
+from nearline.states.redis_histories import RedisHistories, RestartedError
+from nearline.states.redis_masters import Master, find_masters
 from shared import keys, sharding
 from shared.errors import UnavailableError
 

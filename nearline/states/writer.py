@@ -13,12 +13,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nearline import freshness, metrics
-from nearline.dead_letters import DeadLetter, DeadLetters
+from nearline import metrics
+from nearline.dead_letters.letters import DeadLetter, DeadLetters
 from nearline.following import Batch, Follower
 from nearline.records import Place, Record, Source
-from nearline.state_cache import Held, StateCache
-from nearline.watermarks import LostWritesError, Watermarks
+from nearline.states.cache import Held, StateCache
+from nearline.states.watermarks import LostWritesError, Watermarks
+from nearline.watching import freshness
 from shared import fence as fences
 from shared.errors import ConflictError, EventError
 from shared.events import Feedback, Play

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from nearline import supervisor
+from nearline.watching import supervisor
 
 log = logging.getLogger(__name__)
 

@@ -1,12 +1,13 @@
 """Whether the worker has its partitions and has caught up: said once on standard output, and over HTTP as often as asked.
 
 `ready:` on standard output is what a supervisor or a test waits for. It means that the worker has its partitions; that it has
-caught up too is what `nearline.health` tells.
+caught up too is what `nearline.watching.health` tells.
 """
 
 from collections.abc import Callable, Mapping
 
-from nearline import metrics, supervisor
+from nearline import metrics
+from nearline.watching import supervisor
 
 READY = "ready:"
 """How the line begins."""

@@ -31,6 +31,6 @@ def erase(member_id: str, config_path: str | None, yes: bool, is_redis_only: boo
     """
     if not yes:
         click.confirm(f"Erase all that is known of member {member_id!r}? It cannot be undone", abort=True, err=True)
-    from nearline.erase import run
+    from nearline.erasing.erase import run
 
     sys.exit(run(member_id, config_path, is_redis_only))

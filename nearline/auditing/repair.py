@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import click
 import redis
 
-from nearline import verify
-from nearline.auditing import TO_REPAIR, Auditor, Finding
+from nearline.auditing import verify
+from nearline.auditing.audit import TO_REPAIR, Auditor, Finding
 from shared import config as configuration
 from shared import fence as fences
 from shared import keys, marks, store

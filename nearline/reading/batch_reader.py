@@ -15,8 +15,8 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
-from nearline.expiry import note_expired
-from nearline.flushing import Flusher
+from nearline.reading.expiry import note_expired
+from nearline.reading.flushing import Flusher
 from nearline.records import Place, Source, Writer
 from shared.config import Config
 from shared.errors import MarqueeError

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from nearline import dead_letters
-from nearline.dead_letter_log import Filed, Original
-from nearline.dead_letters import DeadLetter
+from nearline.dead_letters import letters as dead_letters
+from nearline.dead_letters.letters import DeadLetter
+from nearline.dead_letters.log import Filed, Original
 from nearline.records import Decode
 from shared import events, topics
 from shared.config import KafkaConfig
@@ -59,7 +59,7 @@ def replay(
 
     Parameters
     ----------
-    found : see `nearline.dead_letter_log.originals`.
+    found : see `nearline.dead_letters.log.originals`.
     again : also those that were replayed before.
 
     Raises

@@ -1,0 +1,1 @@
+"""States in Redis against the log: verify and repair."""

@@ -1,0 +1,1 @@
+"""Records that cannot be read: put aside, listed, shown, sent once more."""

@@ -1,0 +1,1 @@
+"""Erasing a member, and the proof of it."""

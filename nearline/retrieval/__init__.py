@@ -1,0 +1,1 @@
+"""Re-retrieval: fresh candidates for a member who has just given a signal."""

@@ -1,0 +1,1 @@
+"""How the worker tells that it is well, and ends itself when it is not."""
