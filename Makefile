@@ -17,8 +17,8 @@ setup: ## Install all that the other targets need (they call it; a second run ta
 demo: setup ## Play histories in, a personalised page out, changed live; DATA=<folder> for your own data
 	@$(RUN) -m infra.demo $(if $(DATA),--data "$(DATA)")
 
-test: setup lint ## Everything: linters, types, import contracts, all tests
-	@$(RUN) -m pytest
+test: setup lint ## Everything: linters, types, import contracts, all tests, two files at a time
+	@$(RUN) -m pytest -n 2 --dist loadfile
 
 check: setup lint ## The part of `test` that needs no JVM and no server: about a minute
 	@$(RUN) -m pytest -m fast
