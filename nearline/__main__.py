@@ -1,4 +1,4 @@
-"""`python -m nearline`: the stream worker."""
+"""`python -m nearline`: the stream worker, and what its operator needs."""
 
 import sys
 
@@ -15,8 +15,9 @@ from shared import cli, config
 def main() -> None:
     """The nearline layer: keeps every member's live state in Redis up to date with what they play.
 
-    It reads the topics `plays` and `feedback` from Kafka, folds each event into the member's state, and writes the state to
-    Redis so that a crash at any moment neither loses an event nor counts one twice.
+    A worker reads `plays` and `feedback` from Kafka, folds each event into the member's state, and writes the state to Redis so
+    that a crash at any moment neither loses an event nor counts one twice. With `impressions` it counts what is trending, and
+    it retrieves fresh candidates for members who gave a signal. The other commands look after what the workers keep.
     """
 
 
