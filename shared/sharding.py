@@ -6,8 +6,6 @@ goes to each node in one round trip, all at once, and answers for each command b
 """
 
 import contextlib
-import functools
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +28,6 @@ from shared.errors import ConfigError
 SCHEMES = {"redis+cluster": False, "rediss+cluster": True}
 """How an address of a cluster begins, and whether it is spoken to over TLS."""
 DEFAULT_PORT = 6379
-SLOTS = 16_384
 PAUSE_S = 0.05
 """Before a node is asked again that said it could not serve a slot just now."""
 REFRESH_PAUSE_S = 1.0
@@ -77,30 +74,6 @@ def _parse_node(host: str) -> ClusterNode:
     if not parts.hostname or parts.username is not None:
         raise ValueError(f"{host!r} is no host:port")
     return ClusterNode(parts.hostname, parts.port or DEFAULT_PORT)  # type: ignore[no-untyped-call]
-
-
-def spread_tags(count: int) -> dict[str, int]:
-    """So many hash tags to their slots, one in each of as many runs of slots of equal length; always the same ones."""
-    found: dict[int, str] = {}
-    for tag in map(str, itertools.count()):
-        found.setdefault(key_slot(tag.encode()) * count // SLOTS, tag)
-        if len(found) == count:
-            return {found[run]: key_slot(found[run].encode()) for run in sorted(found)}
-    raise AssertionError("counting never ends")
-
-
-def ranges(slots: Sequence[int]) -> str:
-    """Ascending slots as text, `0-5460,9000-9000`."""
-    starts = [slot for before, slot in zip((None, *slots), slots, strict=False) if before is None or slot != before + 1]
-    ends = [slot for slot, after in zip(slots, (*slots[1:], None), strict=False) if after is None or after != slot + 1]
-    return ",".join(f"{first}-{last}" for first, last in zip(starts, ends, strict=True))
-
-
-@functools.lru_cache(maxsize=256)
-def slots_of(text: str) -> frozenset[int]:
-    """What `ranges` wrote."""
-    parts = (part.split("-") for part in text.split(",") if part)
-    return frozenset(slot for first, last in parts for slot in range(int(first), int(last) + 1))
 
 
 class ClusterClient:

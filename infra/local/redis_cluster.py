@@ -13,8 +13,8 @@ from infra.local import ports
 from infra.local.process import wait_until
 from infra.local.redis_server import RedisServer, Sync
 from shared.errors import UnavailableError
+from shared.slots import SLOTS
 
-SLOTS = 16_384
 BUS = 10_000
 """Each node listens for the others on its port plus this; Redis 6.2 has no setting for it."""
 NODE_TIMEOUT_MS = 1500

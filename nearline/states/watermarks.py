@@ -41,6 +41,7 @@ from nearline.states.redis_histories import RedisHistories, RestartedError
 from nearline.states.redis_masters import Master, find_masters
 from shared import keys, sharding
 from shared.errors import UnavailableError
+from shared.slots import SLOTS, ranges, slots_of, spread_tags
 
 COPIES = 64
 """Copies in a cluster, one in each run of 256 slots."""
@@ -218,7 +219,7 @@ class Watermarks:
         if not tags:
             raise UnavailableError(
                 f"the Redis at {master.address} serves {len(master.slots)} slots of the cluster, and none of those that carry a "
-                f"watermark; move a run of {sharding.SLOTS // COPIES * 2} slots to it"
+                f"watermark; move a run of {SLOTS // COPIES * 2} slots to it"
             )
         pipeline = self._client.pipeline(transaction=False)
         for tag in tags:
@@ -250,7 +251,7 @@ class Watermarks:
         cluster = self._cluster.cluster()
         if self._slots[0] != cluster.version:
             version = cluster.version
-            self._slots = version, {node.name: sharding.ranges(slots) for node, slots in cluster.masters().items()}
+            self._slots = version, {node.name: ranges(slots) for node, slots in cluster.masters().items()}
         for tag, slot in self._tags.items():
             address = cluster.nodes_manager.get_node_from_slot(slot).name
             master = self._masters.get(address)
@@ -289,7 +290,7 @@ def read(client: redis.Redis, namespace: str, epochs: Mapping[str, int], places:
 
 def _tags(client: redis.Redis) -> dict[str, int]:
     """The hash tags of the copies in a cluster, and their slots."""
-    return sharding.spread_tags(COPIES) if sharding.as_cluster(client) else {}
+    return spread_tags(COPIES) if sharding.as_cluster(client) else {}
 
 
 def _field(epochs: Mapping[str, int], place: Place) -> str:
@@ -298,4 +299,4 @@ def _field(epochs: Mapping[str, int], place: Place) -> str:
 
 def _vouched(reply: Sequence[Any]) -> _Vouched:
     history, data, node, slots = ((part or b"").decode() for part in reply)
-    return _Vouched(history, data, node, sharding.slots_of(slots))
+    return _Vouched(history, data, node, slots_of(slots))

@@ -20,9 +20,10 @@ from nearline.states import watermarks
 from nearline.states.redis_histories import RestartedError
 from nearline.states.watermarks import COPIES, LostWritesError, Watermarks
 from online import Recommender
-from shared import keys, sharding, store
+from shared import keys, store
 from shared.config import Config, RedisConfig
 from shared.errors import UnavailableError
+from shared.slots import spread_tags
 from shared.store import StateStore, StateWrite
 from tests.nearline.event_log import EventLog, states_in_redis
 from tests.nearline.flowing import Flow
@@ -182,7 +183,7 @@ def test_the_lowest_copy_of_a_watermark_counts_wherever_its_slot_went(
     assert marks.resume(PLACE, 100) == 0
     marks.advance({PLACE: 50})
     assert Watermarks(client, space, epochs).resume(PLACE, 100) == 50
-    tags = sharding.spread_tags(COPIES)
+    tags = spread_tags(COPIES)
     tag, slot = next((tag, slot) for tag, slot in tags.items() if cluster.owner(slot) is cluster.nodes[0])
     with store.connect(clustered.redis) as other:
         other.hset(keys.watermark(space, "plays", tag), "1:0", 40)  # as a master that lost its newest writes has it
@@ -326,4 +327,4 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def watermark_slots() -> set[int]:
-    return set(sharding.spread_tags(COPIES).values())
+    return set(spread_tags(COPIES).values())

@@ -8,6 +8,7 @@ from infra.local.ports import free_port
 from shared import sharding, store
 from shared.config import RedisConfig
 from shared.errors import ConfigError
+from shared.slots import SLOTS, ranges, slots_of, spread_tags
 
 
 def addresses(url: str) -> list[str]:
@@ -54,15 +55,15 @@ def test_nothing_is_sent_before_the_first_command() -> None:
 
 @pytest.mark.parametrize("count", [1, 16, 64])
 def test_tags_are_spread_over_the_slots(count: int) -> None:
-    tags = sharding.spread_tags(count)
-    assert [slot * count // sharding.SLOTS for slot in tags.values()] == list(range(count))
+    tags = spread_tags(count)
+    assert [slot * count // SLOTS for slot in tags.values()] == list(range(count))
     assert all(key_slot(f"a:{{{tag}}}:b".encode()) == slot for tag, slot in tags.items())
 
 
-@pytest.mark.parametrize("slots", [[], [7], [0, 1, 2, 5, 9, 10], list(range(sharding.SLOTS))])
+@pytest.mark.parametrize("slots", [[], [7], [0, 1, 2, 5, 9, 10], list(range(SLOTS))])
 def test_slots_as_text_come_back(slots: list[int]) -> None:
-    assert sharding.slots_of(sharding.ranges(slots)) == frozenset(slots)
+    assert slots_of(ranges(slots)) == frozenset(slots)
 
 
 def test_ranges_are_short() -> None:
-    assert sharding.ranges([0, 1, 2, 5, 9, 10]) == "0-2,5-5,9-10"
+    assert ranges([0, 1, 2, 5, 9, 10]) == "0-2,5-5,9-10"
