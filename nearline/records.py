@@ -58,6 +58,12 @@ class Source:
     decode: Decode
 
 
+def offsets_after(topic: str, records: Sequence[Record]) -> dict[Place, int]:
+    """Of each partition the offset after its last record; each partition's records are in the order of their offsets."""
+    last = {record.partition: record.offset for record in records}  # the last one stays
+    return {Place(topic, partition): offset + 1 for partition, offset in last.items()}
+
+
 class Writer(Protocol):
     """Brings the effect of a batch into Redis; `nearline.states.writer.StateWriter` is one."""
 

@@ -1,6 +1,7 @@
 """The entries of a fence that are no topics: what else has happened to a state, carried along by whoever writes it next.
 
-    #installed      how often an install changed the state while no topic moved on   (`shared.store`)
+    #installed      how often an install changed the state while no topic moved on, as imported history does; a writer that holds
+                    the state would not see the change otherwise
     #imported       imported history was folded in, which no topic has; the offset counts its events
     #repaired       how often `python -m nearline repair` replaced the state
     #erased/<topic> up to where the member's events in that topic were erased: they count for nothing, and never return
@@ -10,6 +11,7 @@ No topic can be called so, and the rules of a fence hold for them as well: the l
 
 from shared.fence import Fence, Position
 
+INSTALLED = "#installed"
 IMPORTED = "#imported"
 REPAIRED = "#repaired"
 _MARK = "#"
@@ -26,10 +28,19 @@ def imported(events: int) -> Fence:
     return {IMPORTED: Position(0, 0, events)} if events else {}
 
 
+def installed(fence: Fence) -> Fence:
+    """The fence after one install more."""
+    return _once_more(fence, INSTALLED)
+
+
 def repaired(fence: Fence) -> Fence:
     """The fence after one repair more."""
-    last = fence.get(REPAIRED)
-    return {**fence, REPAIRED: Position(0, 0, last.offset + 1 if last else 1)}
+    return _once_more(fence, REPAIRED)
+
+
+def _once_more(fence: Fence, mark: str) -> Fence:
+    last = fence.get(mark)
+    return {**fence, mark: Position(0, 0, last.offset + 1 if last else 1)}
 
 
 def erased(fence: Fence) -> Fence:

@@ -18,10 +18,10 @@ import redis
 import redis.exceptions
 
 from shared import fence as fences
-from shared import keys, sharding, state
+from shared import keys, marks, sharding, state
 from shared.config import RedisConfig
 from shared.errors import ConfigError, ConflictError, UnavailableError
-from shared.fence import Fence, Position
+from shared.fence import Fence
 from shared.state import MemberState
 
 _WRITE = """
@@ -58,10 +58,6 @@ TRIP_BYTES = 8 << 20
 """States are sent in round trips of about this size, so that no batch needs unbounded buffers on either side."""
 
 INSTALL_ATTEMPTS = 20
-INSTALLED = "#installed"
-"""In a fence, in the place of a topic (no topic may be called so): how often an install changed the state while no topic
-moved on, as imported history does. Every change moves the fence, or a writer that holds the state would not see it."""
-
 T = TypeVar("T")
 
 _REFUSAL = re.compile(r"\b(OOM|MISCONF|READONLY) .*")
@@ -249,8 +245,7 @@ def _merged(now: StoredState, blob: bytes, fence: bytes) -> tuple[bytes, bytes]:
     reached = fences.merge(fence_there, fences.decode(fence))
     merged = blob if now.state in (b"", blob) else state.encode(state.merge(state_there, state.decode(blob)))
     if merged != now.state and reached == fence_there:
-        count = fence_there[INSTALLED].offset if INSTALLED in fence_there else 0
-        reached[INSTALLED] = Position(0, 0, count + 1)
+        reached = marks.installed(reached)
     return fences.encode(reached), merged
 
 

@@ -30,7 +30,7 @@ from shared.config import Config
 from shared.errors import SnapshotError
 from shared.fence import Fence, Position
 from shared.state import EMPTY, MemberState
-from shared.store import INSTALLED, MISSING, StateStore, StoredState
+from shared.store import MISSING, StateStore, StoredState
 
 MEMBERS_PER_READ = 500
 LISTED = 1000
@@ -251,7 +251,7 @@ class Auditor:
 
     def _is_whole(self, one: "_Reading", account: Account, spans: dict[Place, Span]) -> bool:
         """Whether the log still has every event that can be in the state; imported history is in no log."""
-        if INSTALLED in one.fence or marks.IMPORTED in one.fence:
+        if marks.INSTALLED in one.fence or marks.IMPORTED in one.fence:
             return False
         topics = {place.topic for place in spans}
         if any(topic not in topics for topic in marks.topics(one.fence)):

@@ -6,17 +6,24 @@ be read by now to their topic once more; a mark, which is a letter of the same c
 """
 
 import base64
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from nearline import metrics
+from nearline.records import Record, Source
 from shared import topics
 from shared.config import KafkaConfig
 
 KEPT_BYTES = 16 * 1024
 """Of a key or a value, no more than this is kept; the record itself stays on its own topic."""
+LOGGED = 3
+"""Of the letters sent together so many are told in the log; all of them are counted."""
+
+log = logging.getLogger(__name__)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +60,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             value=_text(value),
             value_bytes=None if value is None else len(value),
         )
+
+    @staticmethod
+    def of_record(source: Source, record: Record, reason: str) -> "DeadLetter":
+        """Describe a record of a topic that the worker reads."""
+        return DeadLetter.of(source.topic, source.epoch, record.partition, record.offset, record.key, record.value, reason)
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -99,6 +111,11 @@ class DeadLetters:
             ]
             for future in sent:
                 future.get(timeout=self.config.timeout_s)
+        unreadable = [letter for letter in letters if letter.replayed is None]
+        for letter in unreadable:
+            metrics.DEAD_LETTERS.labels(letter.topic).inc()
+        for letter in unreadable[:LOGGED]:
+            log.warning("dead letter %s/%d@%d: %s", letter.topic, letter.partition, letter.offset, letter.reason)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -7,7 +7,6 @@ returns, everything in the batch is in Redis (or on the dead-letter topic); when
 giving it the batch again does no harm.
 """
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,10 +15,10 @@ from dataclasses import dataclass
 from nearline import metrics
 from nearline.dead_letters.letters import DeadLetter, DeadLetters
 from nearline.following import Batch, Follower
-from nearline.records import Place, Record, Source
+from nearline.records import Place, Record, Source, offsets_after
 from nearline.states.cache import Held, StateCache
 from nearline.states.watermarks import LostWritesError, Watermarks
-from nearline.watching import freshness
+from nearline.watching import flushes
 from shared import fence as fences
 from shared.errors import ConflictError, EventError
 from shared.events import Feedback, Play
@@ -28,8 +27,6 @@ from shared.store import StateStore, StateWrite
 
 FOLD_ATTEMPTS = 20
 """How often a member's events are folded again because another writer was faster."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +96,8 @@ class StateWriter:
             # Redis may have lost what this batch has written so far: only what a watermark vouches for is held for known.
             self._cache.clear()
             raise
-        freshness.observe(source.topic, records)
-        metrics.EVENTS.labels(source.topic).inc(len(records) - len(decoded.unreadable) - seen)
         metrics.SEEN.labels(source.topic).inc(seen)
-        metrics.DEAD_LETTERS.labels(source.topic).inc(len(decoded.unreadable))
-        metrics.BATCHES.labels(source.topic).inc()
-        metrics.BATCH_SECONDS.labels(source.topic).observe(time.perf_counter() - began_s)
-        for letter in decoded.unreadable[:3]:
-            log.warning("dead letter %s/%d@%d: %s", letter.topic, letter.partition, letter.offset, letter.reason)
+        flushes.note(source.topic, records, len(records) - len(decoded.unreadable) - seen, began_s)
         return reached
 
     def _apply(self, source: Source, records: Sequence[Record], decoded: Decoded) -> tuple[dict[str, Held], int]:
@@ -165,12 +156,6 @@ class StateWriter:
         return moved
 
 
-def offsets_after(topic: str, records: Sequence[Record]) -> dict[Place, int]:
-    """Of each partition the offset after its last record."""
-    last = {record.partition: record.offset for record in records}  # the last one stays
-    return {Place(topic, partition): offset + 1 for partition, offset in last.items()}
-
-
 def decode(source: Source, records: Sequence[Record]) -> Decoded:
     """Read some records, and sort them by member."""
     events: list[Play | Feedback | None] = []
@@ -182,8 +167,7 @@ def decode(source: Source, records: Sequence[Record]) -> Decoded:
         try:
             event = read(value, key, record.timestamp)
         except EventError as error:
-            place = (source.topic, source.epoch, record.partition, record.offset)
-            unreadable.append(DeadLetter.of(*place, key=key, value=value, reason=str(error)))
+            unreadable.append(DeadLetter.of_record(source, record, str(error)))
             events.append(None)
             continue
         events.append(event)

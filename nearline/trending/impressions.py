@@ -1,19 +1,15 @@
 """The impressions' side of trending: a batch of pages in, their cells counted in Redis out; then the caller acknowledges."""
 
-import logging
 import time
 from collections.abc import Sequence
 
-from nearline import metrics
 from nearline.dead_letters.letters import DeadLetter, DeadLetters
-from nearline.records import Place, Record, Source
+from nearline.records import Place, Record, Source, offsets_after
 from nearline.states.watermarks import Watermarks
 from nearline.trending.counting import TrendingCounter
-from nearline.watching import freshness
+from nearline.watching import flushes
 from shared.errors import EventError
 from shared.events import Impression
-
-log = logging.getLogger(__name__)
 
 
 class ImpressionsWriter:
@@ -42,19 +38,13 @@ class ImpressionsWriter:
         redis.RedisError, UnavailableError : Redis or Kafka failed; nothing may be acknowledged, the batch may be repeated.
         """
         began_s = time.perf_counter()
-        reached = {Place(source.topic, record.partition): record.offset + 1 for record in records}
+        reached = offsets_after(source.topic, records)
         self._watermarks.check(reached)
         pages, unreadable = decode(source, records)
         self._counter.count_pages(source, pages)
         self._dead_letters.send(unreadable)
         self._watermarks.advance(reached)
-        freshness.observe(source.topic, records)
-        metrics.EVENTS.labels(source.topic).inc(len(pages))
-        metrics.DEAD_LETTERS.labels(source.topic).inc(len(unreadable))
-        metrics.BATCHES.labels(source.topic).inc()
-        metrics.BATCH_SECONDS.labels(source.topic).observe(time.perf_counter() - began_s)
-        for letter in unreadable[:3]:
-            log.warning("dead letter %s/%d@%d: %s", letter.topic, letter.partition, letter.offset, letter.reason)
+        flushes.note(source.topic, records, len(pages), began_s)
         return reached
 
 
@@ -66,6 +56,5 @@ def decode(source: Source, records: Sequence[Record]) -> tuple[list[tuple[Record
         try:
             pages.append((record, source.decode(record.value, record.key, record.timestamp)))
         except EventError as error:
-            place = (source.topic, source.epoch, record.partition, record.offset)
-            unreadable.append(DeadLetter.of(*place, key=record.key, value=record.value, reason=str(error)))
+            unreadable.append(DeadLetter.of_record(source, record, str(error)))
     return pages, unreadable

@@ -64,6 +64,15 @@ def test_a_batch_given_twice_counts_once(bench: Bench) -> None:
     assert metrics.SEEN.labels("plays")._value.get() == seen + 10
 
 
+def test_gaps_in_the_offsets_are_no_loss(bench: Bench) -> None:
+    """As compaction and aborted transactions leave them."""
+    log = [play("a", at, title=f"t{at}", at_ms=START_MS + at) for at in (0, 5, 9, 40)]
+    batch = [arrived(at, event) for at, event in zip((0, 5, 9, 40), log, strict=True)]
+    assert bench.writer().write(PLAYS, batch[:2]) == {Place("plays", 0): 6}
+    assert bench.writer().write(PLAYS, batch[1:]) == {Place("plays", 0): 41}  # comes again with a part that was seen
+    assert bench.state("a") == folded(*log)
+
+
 def test_two_writers_of_one_member_lose_nothing(bench: Bench) -> None:
     plays, feedback = bench.writer(), bench.writer()
     log: list[Play | Feedback] = []

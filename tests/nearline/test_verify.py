@@ -21,8 +21,9 @@ from shared import fence as fences
 from shared import keys, marks, state, store, topics
 from shared.config import Config
 from shared.fence import Position
+from shared.marks import INSTALLED
 from shared.state import EMPTY
-from shared.store import INSTALLED, StateStore, StateWrite
+from shared.store import StateStore, StateWrite
 from tests.nearline.event_log import START_MS, EventLog, play, states_in_redis
 from tests.parity.test_stream_equals_fold import settings
 

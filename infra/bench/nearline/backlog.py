@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import psutil
 
-from infra.bench.nearline.observing import Sample, Span, follow
+from infra.bench.nearline.observing import Sample, follow
+from infra.bench.nearline.rates import Span
 from infra.bench.nearline.report import Repeated, Row
 from infra.bench.nearline.stage import LIMIT_S, Stage
 from infra.bench.nearline.workload import Workload

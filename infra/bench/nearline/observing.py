@@ -8,6 +8,7 @@ from typing import cast
 import psutil
 import redis
 
+from infra.bench.nearline.rates import Span
 from infra.local.worker import NearlineWorker
 from shared import keys, store
 from shared.config import Config
@@ -24,25 +25,6 @@ class Sample:
     done: int
     cpu_s: float
     rss_bytes: int
-
-
-@dataclass(frozen=True)
-class Span:
-    """What happened between two samples."""
-
-    events: int
-    wall_s: float
-    cpu_s: float
-
-    @property
-    def per_s(self) -> float:
-        """Events a second of wall clock."""
-        return self.events / self.wall_s
-
-    @property
-    def per_cpu_s(self) -> float:
-        """Events a CPU-second of the workers' processes."""
-        return self.events / self.cpu_s
 
 
 @dataclass(frozen=True)

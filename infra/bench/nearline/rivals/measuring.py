@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from infra.bench.nearline.rates import Span
 from shared import config as configuration
 from shared.config import Config
 
@@ -29,23 +30,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return configuration.load(Path(self.config_path))
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class Measured(Span, frozen=True, kw_only=True):
     """What a rival did."""
 
-    events: int
-    wall_s: float
-    cpu_s: float
     rss_bytes: int
-
-    @property
-    def per_s(self) -> float:
-        """Events a second of wall clock."""
-        return self.events / self.wall_s
-
-    @property
-    def per_cpu_s(self) -> float:
-        """Events a CPU-second of the rival's process."""
-        return self.events / self.cpu_s
 
 
 class Meter:
