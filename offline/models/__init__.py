@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from offline.models.contract import Members, Model, Progress, Settings, settings_from
+from offline.models.contract import Checkpoint, Members, Model, Pass, Progress, Settings, settings_from
 from offline.models.ials import IALS, IALSSettings
 from offline.models.popularity import Popularity, PopularitySettings
 from offline.models.storage import read_manifest
@@ -13,9 +13,11 @@ from shared.errors import InputError, ModelError
 __all__ = [
     "IALS",
     "REGISTRY",
+    "Checkpoint",
     "IALSSettings",
     "Members",
     "Model",
+    "Pass",
     "Popularity",
     "PopularitySettings",
     "Progress",

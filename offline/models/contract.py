@@ -6,7 +6,7 @@ A model works on indices; `member_ids` and `title_ids` say what they mean and ar
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,8 +20,39 @@ from shared.errors import InputError, ModelError
 Members = npt.NDArray[np.integer[Any]]
 """Member indices, `(n,)`; -1 is a member that was not there when the model was fitted."""
 
-Progress = Callable[[int, float], None]
-"""Called after each pass with its number, from 1, and the seconds since the fit began."""
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class Pass(NamedTuple):
+    """What a fit tells after each pass over the data.
+
+    `number` counts from 1 to `passes`, the most there will be; `seconds` are since this process began to fit, in which
+    `fresh` passes were made (fewer than `number` where a fit was resumed); `said` is what there is to tell, such as a loss.
+    """
+
+    number: int
+    passes: int
+    seconds: float
+    fresh: int
+    said: str = ""
+
+    @property
+    def left_s(self) -> float:
+        """Estimate of the seconds left, from the mean of the passes made."""
+        return self.seconds / max(1, self.fresh) * (self.passes - self.number)
+
+
+Progress = Callable[[Pass], None]
+
+
+class Checkpoint(Protocol):
+    """Where a fit keeps what it needs to go on after an interruption; see `offline.training.checkpoint`."""
+
+    def latest(self) -> tuple[int, Arrays] | None:
+        """The last pass that was kept and its arrays; None where there is nothing to go on from."""
+
+    def keep(self, number: int, arrays: Callable[[], Arrays]) -> None:
+        """Keep the state after a pass. `arrays` is called only when it is time to write."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,8 +85,14 @@ class Model(ABC, Generic[S]):
         self.settings = self.settings_type() if settings is None else settings
 
     @abstractmethod
-    def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+    def fit(self, interactions: Interactions, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> Self:
         """Learn from interactions; returns the model itself.
+
+        Parameters
+        ----------
+        progress : called after each pass; what it raises ends the fit.
+        checkpoint : where to go on from, and to keep passes in. A fit that goes on gives what an uninterrupted one gives.
+            A model that fits in one pass has no use for it.
 
         Raises
         ------

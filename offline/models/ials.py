@@ -5,6 +5,7 @@ entries pull the product to 1, all entries pull it to 0 with a small weight, and
 member or title occurs.
 """
 
+import functools
 import time
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,7 @@ import torch
 from scipy import sparse
 
 from offline.interactions import Interactions
-from offline.models.contract import Members, Model, Progress, Settings
+from offline.models.contract import Arrays, Checkpoint, Members, Model, Pass, Progress, Settings
 from offline.models.least_squares import Penalty, SparseRows, device_of, solve, to_numpy
 from offline.models.parallel import Workers
 from offline.models.topk import Exclude, TopK, top_k
@@ -68,7 +69,7 @@ class IALS(Model[IALSSettings]):
     weight_scale: float
     unobserved_weight: float
 
-    def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+    def fit(self, interactions: Interactions, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> Self:
         """Alternate exact solutions of members and titles; see `Model.fit`."""
         positive = interactions.matrix.data[interactions.matrix.data > 0]
         if not positive.size:
@@ -83,13 +84,19 @@ class IALS(Model[IALSSettings]):
         by_member, by_title = SparseRows(weights, device), SparseRows(weights.T.tocsr(), device)
         random = np.random.default_rng(settings.seed).standard_normal((len(self.title_ids), settings.factors), np.float32)
         titles = torch.from_numpy(random).to(device) * (settings.initial_spread / settings.factors**0.5)
+        kept = None if checkpoint is None else checkpoint.latest()
+        done = 0
+        if kept is not None:
+            done, titles = kept[0], torch.from_numpy(kept[1]["title_factors"]).to(device)
         began = time.perf_counter()
         with Workers(device) as workers:
-            for iteration in range(1, settings.iterations + 1):
+            for iteration in range(done + 1, settings.iterations + 1):
                 members = solve(by_member, titles, self._penalty, workers)  # (members, factors)
                 titles = solve(by_title, members, self._penalty, workers)  # (titles, factors)
+                if checkpoint is not None:
+                    checkpoint.keep(iteration, functools.partial(_state, titles))
                 if progress is not None:
-                    progress(iteration, time.perf_counter() - began)
+                    progress(Pass(iteration, settings.iterations, time.perf_counter() - began, iteration - done))
             # Once more for the members, so that those of the fit and those folded in later are solved against one thing.
             self.member_factors = to_numpy(solve(by_member, titles, self._penalty, workers))
         self.title_factors = to_numpy(titles)
@@ -168,3 +175,8 @@ class IALS(Model[IALSSettings]):
         self.member_factors, self.title_factors = arrays["member_factors"], arrays["title_factors"]
         self.popularity = arrays["popularity"]
         self.weight_scale, self.unobserved_weight = arrays["scales"].tolist()
+
+
+def _state(titles: torch.Tensor) -> Arrays:
+    """What a fit needs to go on: each pass starts from the titles alone."""
+    return {"title_factors": to_numpy(titles)}

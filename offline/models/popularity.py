@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from offline.interactions import Ids, Int64Array, Interactions, id_array, index_of
-from offline.models.contract import Members, Model, Progress, Settings
+from offline.models.contract import Checkpoint, Members, Model, Pass, Progress, Settings
 from offline.models.storage import pack_ids, unpack_ids
 from offline.models.topk import Exclude, TopK, top_k
 from shared.errors import ModelError
@@ -40,7 +40,7 @@ class Popularity(Model[PopularitySettings]):
     shares: npt.NDArray[np.float32]
     member_region: Int64Array  # (members,) row of `shares`
 
-    def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+    def fit(self, interactions: Interactions, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> Self:
         """Count; see `Model.fit`."""
         weight = self._decayed(interactions)  # (entries,)
         titles = interactions.matrix.indices
@@ -59,7 +59,7 @@ class Popularity(Model[PopularitySettings]):
         counts += self.settings.country_prior * world
         self.shares = (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
         if progress is not None:
-            progress(1, 0.0)
+            progress(Pass(1, 1, 0.0, 1))
         return self
 
     def recommend(self, members: Members, k: int, exclude: Exclude = None) -> TopK:

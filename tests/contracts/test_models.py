@@ -9,7 +9,8 @@ import pytest
 from scipy import sparse
 
 from offline.interactions import Interactions
-from offline.models import REGISTRY, Model, TopK, create_model, load_model
+from offline.models import REGISTRY, Model, Pass, TopK, create_model, load_model
+from offline.training.checkpoint import CheckpointFolder
 from shared.errors import InputError, MarqueeError, ModelError
 from tests.builders import checkerboard, interactions_of, random_interactions
 
@@ -211,9 +212,39 @@ def test_wrong_requests_are_refused(model: Model[Any]) -> None:
 
 
 def test_progress_is_told(model: Model[Any]) -> None:
-    passes: list[int] = []
-    model.fit(random_interactions(), progress=lambda number, seconds: passes.append(number))
-    assert passes == list(range(1, len(passes) + 1)) != []
+    passes: list[Pass] = []
+    model.fit(random_interactions(), progress=passes.append)
+    assert [each.number for each in passes] == list(range(1, len(passes) + 1)) != []
+    assert all(each.number <= each.passes and each.left_s >= 0 for each in passes)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_model(model: Model[Any], tmp_path: Path) -> None:
+    world = random_interactions()
+    whole: list[Pass] = []
+    expected = model.fit(world, progress=whole.append).recommend(everyone(world), 8)
+    if len(whole) == 1:
+        pytest.skip("fits in one pass")
+
+    def interrupt(done: Pass) -> None:
+        if done.number == len(whole) // 2:
+            raise Interrupted
+
+    again = type(model)(model.settings)
+    with pytest.raises(Interrupted):
+        again.fit(world, interrupt, checkpoint_in(tmp_path, model))
+    passes: list[Pass] = []
+    resumed = type(model)(model.settings).fit(world, passes.append, checkpoint_in(tmp_path, model))
+    assert passes[0].number == len(whole) // 2 + 1
+    assert passes[0].fresh == 1
+    assert_same_ranking(resumed.recommend(everyone(world), 8), expected)
+
+
+def checkpoint_in(folder: Path, model: Model[Any]) -> CheckpointFolder:
+    return CheckpointFolder(folder, model.name, "the same data and settings", every_s=0.0)
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
