@@ -76,7 +76,8 @@ def nearline(
     Rates are events a CPU-second of the worker's or rival's own process, its start left out. What else runs on the machine
     still shows in them: the first six sections are run in turns, and ratios are made round by round.
     """
-    from infra.bench.nearline import report, running
+    from infra.bench import report
+    from infra.bench.nearline import running
 
     plan = running.Plan(
         sections=_sections(only, with_all),

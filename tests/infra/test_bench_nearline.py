@@ -6,14 +6,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from infra.bench.nearline import report, running, throughput
+from infra.bench import report
+from infra.bench.nearline import running, throughput
 from infra.bench.nearline.observing import Sample, Series
 from infra.bench.nearline.profiling import tell
-from infra.bench.nearline.report import Repeated, Row
 from infra.bench.nearline.rivals.measuring import Measured
 from infra.bench.nearline.sending import partition_of
 from infra.bench.nearline.stage import Stage
 from infra.bench.nearline.workload import REPORT_S, Encoder, Record, Workload, arrivals
+from infra.bench.report import Repeated, Row
 from infra.local.stack import LocalStack
 from shared import events
 from shared.errors import InputError

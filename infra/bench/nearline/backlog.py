@@ -8,9 +8,9 @@ import psutil
 
 from infra.bench.nearline.observing import Sample, follow
 from infra.bench.nearline.rates import Span
-from infra.bench.nearline.report import Repeated, Row
 from infra.bench.nearline.stage import LIMIT_S, Stage
 from infra.bench.nearline.workload import Workload
+from infra.bench.report import Repeated, Row
 from infra.local.process import Service
 
 SLICE_S = 10.0

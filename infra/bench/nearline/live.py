@@ -5,8 +5,8 @@ import time
 from infra.bench import freshness
 from infra.bench.live_plays import LivePlays
 from infra.bench.nearline.observing import Progress
-from infra.bench.nearline.report import Repeated, Row
 from infra.bench.nearline.stage import Run, Stage
+from infra.bench.report import Repeated, Row
 from infra.local.process import wait_until
 from infra.local.worker import NearlineWorker
 from shared import store

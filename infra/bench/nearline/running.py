@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 
 from infra.bench.nearline import backlog, live, profiling, spark_replay, state_size, throughput
-from infra.bench.nearline.report import Row
 from infra.bench.nearline.stage import Stage
 from infra.bench.nearline.workload import Workload
+from infra.bench.report import Row
 from infra.local.stack import LocalStack
 from shared.errors import InputError
 

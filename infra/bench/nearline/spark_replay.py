@@ -9,9 +9,9 @@ import msgspec
 import psutil
 from pyspark.sql import functions as F
 
-from infra.bench.nearline.report import Row
 from infra.bench.nearline.stage import Run, Stage
 from infra.bench.nearline.workload import Workload
+from infra.bench.report import Row
 from offline import replay
 from shared import store, tables, topics
 from shared.config import Config

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from infra.bench.nearline.history import past_play
-from infra.bench.nearline.report import Row
 from infra.bench.nearline.workload import START_MS
+from infra.bench.report import Row
 from shared import events, keys, state, store
 from shared.config import Config
 from shared.events import Feedback, FeedbackKind, Play

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from infra.bench.nearline import state_size
 from infra.bench.nearline.history import install_history
-from infra.bench.nearline.report import Repeated, Row, at_least, ratios, told
 from infra.bench.nearline.rivals.measuring import Job
 from infra.bench.nearline.rivals.running import run as run_rival
 from infra.bench.nearline.stage import Stage
 from infra.bench.nearline.workload import Workload
+from infra.bench.report import Repeated, Row, at_least, ratios, told
 
 PER_CPU_S, AIM_PER_CPU_S = 50_000.0, 100_000.0
 AGENT_RATIO, BARE_SHARE = 8.0, 0.6

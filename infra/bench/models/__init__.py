@@ -1,0 +1,1 @@
+"""The models: their quality on published splits, their speed beside rivals, their memory."""
