@@ -102,6 +102,35 @@ def nearline(
         report.write(rows, about, json_path)
 
 
+@main.command()
+@click.option("--only", metavar="A,B,…", default=None, help="Sections to run; see above. Default: all.")
+@click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Times that each timing is taken.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True, help="The public data sets."
+)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the figures to this file.")
+def models(only: str | None, rounds: int, data: Path, json_path: Path | None) -> None:
+    """The models beside published figures and rivals. Sections, in this order:
+
+    \b
+    quality    Gowalla, Amazon Beauty and ml-100k by their published protocols, where the data sets are on this machine
+    als        iALS against `implicit` and Spark MLlib: CPU-seconds to the same loss and recall
+    topk       the best 100 of 50,000 titles for every member: share of the bare product's rate; FAISS, `implicit`, Spark
+    loss       memory of the sequence model's loss at 1,000,000 titles
+
+    All sections together take about an hour on two cores. Rivals run in the same run, in turns with ours.
+    """
+    from infra.bench import report
+    from infra.bench.models import running
+
+    named = running.SECTIONS if only is None else tuple(name.strip() for name in only.split(",") if name.strip())
+    rows, about = running.run(running.Plan(named, data, rounds), lambda line: click.echo(line, err=True))
+    click.echo(f"{about['cores']} cores, load {about['load_before']} before and {about['load_after']} after; {about['took_s']} s")
+    click.echo(report.table(rows))
+    if json_path is not None:
+        report.write(rows, about, json_path)
+
+
 def _sections(only: str | None, with_all: bool) -> tuple[str, ...]:
     from infra.bench.nearline import running
 
