@@ -112,7 +112,8 @@ def _evaluate_on_lake(request: Request) -> Any:
     from offline.evaluate import on_lake
 
     share = context.config.training.test_share
-    return on_lake(context.lake, request.model, dict(request.settings), request.metrics, share, request.keep_seen)
+    models = {request.model: (request.model, dict(request.settings))}
+    return on_lake(context.lake, models, request.metrics, share, request.keep_seen)
 
 
 main.add_command(evaluate_command(_evaluate_on_lake))

@@ -1,6 +1,6 @@
 """Evaluates on the lake, split by time: models learn from the older plays and must find what members played later."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from offline import labels
 from offline.evaluation.report import Report, evaluate_models
-from offline.evaluation.split import require_time_order
+from offline.evaluation.split import earlier_half, require_time_order
 from offline.interactions import Interactions
 from offline.jobs import Context, Job
 from offline.models import create_model
@@ -20,13 +20,16 @@ from shared import tables
 from shared.errors import InputError
 from shared.lake import ArrowFunction, Lake
 
+Chosen = tuple[str, dict[str, Any]]
+"""The name of a model, and its settings."""
+
 METRICS = ("recall@20", "ndcg@20", "coverage@20")
 
 
 def work(context: Context) -> dict[str, str]:
     """Evaluate iALS with the configured settings beside popularity, and keep the figures."""
     chosen: dict[str, Any] = msgspec.to_builtins(ials_job.settings(context.config.training))
-    report = on_lake(context.lake, "ials", chosen, METRICS, context.config.training.test_share)
+    report = on_lake(context.lake, {"ials": ("ials", chosen)}, METRICS, context.config.training.test_share)
     found = [
         {
             "run_id": context.run_id,
@@ -52,12 +55,16 @@ def work(context: Context) -> dict[str, str]:
 
 
 def on_lake(
-    lake: Lake, model: str, settings: dict[str, Any], metrics: tuple[str, ...], test_share: float, keep_seen: bool = False
+    lake: Lake, models: Mapping[str, Chosen], metrics: Sequence[str], test_share: float, keep_seen: bool = False
 ) -> Report:
-    """Split the lake's plays by time and evaluate a model in one task.
+    """Split the lake's plays by time and evaluate models in one task.
+
+    Of the plays held out, each member's earlier half is context: what nearline knows by the time a page is asked for, though
+    training, which ended before, does not. The rest is to be found.
 
     Parameters
     ----------
+    models : by label, the name of a model and its settings.
     test_share : newest share of the plays that is held out.
 
     Raises
@@ -71,17 +78,19 @@ def on_lake(
     train = labels.interactions(plays.where(F.col("at_ms") < cut)).withColumn("is_test", F.lit(False))
     test = labels.interactions(plays.where(F.col("at_ms") >= cut)).withColumn("is_test", F.lit(True))
     rows = train.unionByName(test).repartition(1)
-    task = _evaluator(model, settings, metrics, keep_seen)
+    task = _evaluator(dict(models), tuple(metrics), keep_seen)
     return msgspec.json.decode(rows.mapInArrow(task, "report STRING").collect()[0]["report"], type=Report)
 
 
-def _evaluator(model: str, settings: dict[str, Any], metrics: tuple[str, ...], keep_seen: bool) -> ArrowFunction:
+def _evaluator(chosen: dict[str, Chosen], metrics: tuple[str, ...], keep_seen: bool) -> ArrowFunction:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         table = pa.Table.from_batches(list(batches))
         held_out = table["is_test"]
         train, test = _indexed(table.filter(pc.invert(held_out))), _indexed(table.filter(held_out))
         require_time_order(_times(train), _times(test))
-        report = evaluate_models(train, test, {model: create_model(model, **settings)}, metrics, keep_seen=keep_seen)
+        known = earlier_half(test.entry_members, _times(test))
+        models = {label: create_model(name, **settings) for label, (name, settings) in chosen.items()}
+        report = evaluate_models(train, test.where(~known), models, metrics, test.where(known), keep_seen)
         yield pa.RecordBatch.from_pylist([{"report": report.to_json().decode()}])
 
     return run

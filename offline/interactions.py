@@ -160,6 +160,15 @@ class Interactions:
         """The member index of each entry of `matrix.data`, `(entries,)`."""
         return np.repeat(np.arange(len(self.member_ids)), np.diff(self.matrix.indptr))
 
+    def where(self, keep: BoolArray) -> Self:
+        """Return the same members and titles with only the entries for which `keep`, `(entries,)`, is true."""
+        lengths = np.bincount(self.entry_members[keep], minlength=len(self.member_ids))
+        matrix = sparse.csr_array(
+            (self.matrix.data[keep], self.matrix.indices[keep], np.concatenate([[0], np.cumsum(lengths)])),
+            shape=self.matrix.shape,
+        )
+        return type(self)(self.member_ids, self.title_ids, matrix, None if self.at_ms is None else self.at_ms[keep], self.country)
+
     def select(self, members: npt.NDArray[np.integer[Any]]) -> Self:
         """Return the rows of some members, in the order asked for; index -1 gives a row without entries."""
         rows = np.asarray(members, np.int64)

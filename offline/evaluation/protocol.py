@@ -121,7 +121,7 @@ def _histories(
 
 def _without_zero_weights(interactions: Interactions) -> Interactions:
     """Without entries of weight 0: a title seen without interest is nothing to find."""
-    return _keep_entries(interactions, interactions.matrix.data > 0)
+    return interactions.where(interactions.matrix.data > 0)
 
 
 def _without_seen(test: Interactions, histories: Interactions) -> tuple[Interactions, Int64Array]:
@@ -132,13 +132,4 @@ def _without_seen(test: Interactions, histories: Interactions) -> tuple[Interact
         histories.entry_members * width + histories.matrix.indices,
     )
     counts = np.bincount(test.entry_members[seen], minlength=len(test.member_ids))
-    return _keep_entries(test, ~seen), counts.astype(np.int64)
-
-
-def _keep_entries(interactions: Interactions, keep: BoolArray) -> Interactions:
-    """The same members and titles with fewer entries."""
-    matrix = interactions.matrix
-    lengths = np.bincount(interactions.entry_members[keep], minlength=len(interactions.member_ids))
-    kept = type(matrix)((matrix.data[keep], matrix.indices[keep], np.concatenate([[0], np.cumsum(lengths)])), shape=matrix.shape)
-    at_ms = None if interactions.at_ms is None else interactions.at_ms[keep]
-    return Interactions(interactions.member_ids, interactions.title_ids, kept, at_ms, interactions.country)
+    return test.where(~seen), counts.astype(np.int64)
