@@ -1,5 +1,6 @@
 """The models, by name. Each keeps the contract in `offline.models.contract`; none of them needs Spark."""
 
+from offline.models.blend import Blend, BlendSettings
 from offline.models.contract import Checkpoint, Members, Model, Pass, Progress, Settings
 from offline.models.ials import IALS, IALSSettings
 from offline.models.popularity import Popularity, PopularitySettings
@@ -9,6 +10,8 @@ from offline.models.topk import TopK, top_k
 __all__ = [
     "IALS",
     "REGISTRY",
+    "Blend",
+    "BlendSettings",
     "Checkpoint",
     "IALSSettings",
     "Members",
@@ -24,4 +27,4 @@ __all__ = [
     "top_k",
 ]
 
-register(IALS, Popularity)
+register(Blend, IALS, Popularity)

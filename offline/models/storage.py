@@ -98,6 +98,8 @@ def read(folder: str | Path) -> tuple[Manifest, dict[str, npt.NDArray[Any]]]:
 def remove_member(folder: str | Path, member_id: str) -> bool:
     """Take a member out of a saved model: the id, and the row of every array whose name begins with `member_`.
 
+    Arrays of a part of a model are named `part/…`; what stands behind the last stroke counts.
+
     Returns
     -------
     Whether the member was in it.
@@ -108,12 +110,16 @@ def remove_member(folder: str | Path, member_id: str) -> bool:
     if not rows.size:
         return False
     kept = {
-        name: np.delete(array, rows, axis=0) if name.startswith("member_") and len(array) == len(ids) else array
+        name: np.delete(array, rows, axis=0) if _is_by_member(name) and len(array) == len(ids) else array
         for name, array in arrays.items()
         if not name.startswith("member_ids.")
     }
     write(folder, manifest.model, manifest.settings, {**kept, **pack_ids("member_ids", np.delete(ids, rows))})
     return True
+
+
+def _is_by_member(name: str) -> bool:
+    return name.rpartition("/")[2].startswith("member_")
 
 
 def pack_ids(name: str, ids: Ids) -> dict[str, npt.NDArray[Any]]:
@@ -127,7 +133,7 @@ def unpack_ids(name: str, arrays: dict[str, npt.NDArray[Any]]) -> Ids:
     """Inverse of `pack_ids`."""
     text = arrays[f"{name}.bytes"].tobytes()
     ends = arrays[f"{name}.ends"].tolist()
-    return id_array([text[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)])
+    return id_array([text[start:end].decode() for start, end in zip([0, *ends][:-1], ends, strict=True)])
 
 
 def _write_whole(path: Path, content: bytes) -> None:

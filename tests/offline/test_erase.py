@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from offline import erase, ingest, replay
 from offline.erased import without_erased_history
 from offline.jobs import run
-from offline.models import IALS, Model, Popularity, load_model, storage
+from offline.models import IALS, Blend, BlendSettings, Model, Popularity, load_model, storage
 from offline.training import model_store
 from shared import erasure, events, tables
 from shared.config import Config
@@ -26,9 +26,11 @@ from tests.offline.pipeline import START_MS, context, plays, produce, records
 GONE, ALIKE = "m1", "m11"
 
 
-@pytest.mark.parametrize("kind", [IALS, Popularity])
-def test_a_model_without_a_member_is_the_same_for_the_others(kind: type[Model[Any]], tmp_path: Path) -> None:
-    model = kind().fit(random_interactions())
+@pytest.mark.parametrize(
+    "made", [IALS(), Popularity(), Blend(BlendSettings(sources="ials,popularity"))], ids=lambda made: made.name
+)
+def test_a_model_without_a_member_is_the_same_for_the_others(made: Model[Any], tmp_path: Path) -> None:
+    model = made.fit(random_interactions())
     model.save(tmp_path)
     gone = str(model.member_ids[7])
     assert storage.remove_member(tmp_path, gone)
