@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import click
 
-from offline.evaluation.command import Request, evaluate_command
+from offline.evaluation.asking import Request
+from offline.evaluation.command import compare_command, evaluate_command
 from shared import config as configuration
 from shared import erasure, store, topics
 from shared.cli import Group, config_option, log_options
@@ -110,13 +111,21 @@ def nightly(config_path: str | None, force: bool) -> None:
 def _evaluate_on_lake(request: Request) -> Any:
     context = _context(request.config_path, "evaluate")
     from offline.evaluate import on_lake
+    from offline.evaluation.floors import FLOOR
 
-    share = context.config.training.test_share
-    models = {request.model: (request.model, dict(request.settings))}
-    return on_lake(context.lake, models, request.metrics, share, request.keep_seen)
+    return on_lake(
+        context.lake,
+        request.models,
+        request.metrics,
+        context.config.training.test_share,
+        request.keep_seen,
+        segments=request.segments,
+        baseline=request.baseline or FLOOR,
+    )
 
 
 main.add_command(evaluate_command(_evaluate_on_lake))
+main.add_command(compare_command(_evaluate_on_lake))
 
 
 @main.command()

@@ -1,7 +1,7 @@
 """Evaluates on the lake, split by time: models learn from the older plays and must find what members played later."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from offline import labels
+from offline.evaluation.floors import FLOOR
+from offline.evaluation.leaks import require_time_order
 from offline.evaluation.report import Report, evaluate_models
-from offline.evaluation.split import earlier_half, require_time_order
+from offline.evaluation.split import earlier_half
 from offline.interactions import Interactions
 from offline.jobs import Context, Job
 from offline.models import create_model
@@ -55,17 +57,25 @@ def work(context: Context) -> dict[str, str]:
 
 
 def on_lake(
-    lake: Lake, models: Mapping[str, Chosen], metrics: Sequence[str], test_share: float, keep_seen: bool = False
+    lake: Lake,
+    models: Mapping[str, Chosen],
+    metrics: Sequence[str],
+    test_share: float,
+    keep_seen: bool = False,
+    *,
+    segments: Sequence[str] = (),
+    baseline: str = FLOOR,
 ) -> Report:
     """Split the lake's plays by time and evaluate models in one task.
 
     Of the plays held out, each member's earlier half is context: what nearline knows by the time a page is asked for, though
-    training, which ended before, does not. The rest is to be found.
+    training, which ended before, does not. The rest is to be found. Genres are those of the lake's titles.
 
     Parameters
     ----------
     models : by label, the name of a model and its settings.
     test_share : newest share of the plays that is held out.
+    segments, baseline : see `evaluate_models`.
 
     Raises
     ------
@@ -78,19 +88,50 @@ def on_lake(
     train = labels.interactions(plays.where(F.col("at_ms") < cut)).withColumn("is_test", F.lit(False))
     test = labels.interactions(plays.where(F.col("at_ms") >= cut)).withColumn("is_test", F.lit(True))
     rows = train.unionByName(test).repartition(1)
-    task = _evaluator(dict(models), tuple(metrics), keep_seen)
-    return msgspec.json.decode(rows.mapInArrow(task, "report STRING").collect()[0]["report"], type=Report)
+    titles = lake.read(tables.TITLES).select("title_id", "genres").collect()
+    asked = _Asked(
+        models=dict(models),
+        metrics=tuple(metrics),
+        keep_seen=keep_seen,
+        genres={row["title_id"]: tuple(row["genres"] or ()) for row in titles},
+        segments=tuple(segments),
+        baseline=baseline,
+        protocol=f"the lake's plays by time: the newest {test_share:.0%} held out, of which each member's earlier half is known",
+    )
+    return msgspec.json.decode(rows.mapInArrow(_evaluator(asked), "report STRING").collect()[0]["report"], type=Report)
 
 
-def _evaluator(chosen: dict[str, Chosen], metrics: tuple[str, ...], keep_seen: bool) -> ArrowFunction:
+class _Asked(NamedTuple):
+    """What goes to the task, beside the rows."""
+
+    models: dict[str, Chosen]
+    metrics: tuple[str, ...]
+    keep_seen: bool
+    genres: dict[str, tuple[str, ...]]
+    segments: tuple[str, ...]
+    baseline: str
+    protocol: str
+
+
+def _evaluator(asked: _Asked) -> ArrowFunction:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         table = pa.Table.from_batches(list(batches))
         held_out = table["is_test"]
         train, test = _indexed(table.filter(pc.invert(held_out))), _indexed(table.filter(held_out))
         require_time_order(_times(train), _times(test))
         known = earlier_half(test.entry_members, _times(test))
-        models = {label: create_model(name, **settings) for label, (name, settings) in chosen.items()}
-        report = evaluate_models(train, test.where(~known), models, metrics, test.where(known), keep_seen)
+        report = evaluate_models(
+            train,
+            test.where(~known),
+            {label: create_model(name, **settings) for label, (name, settings) in asked.models.items()},
+            asked.metrics,
+            test.where(known),
+            asked.keep_seen,
+            genres=asked.genres,
+            segments=asked.segments,
+            baseline=asked.baseline,
+            protocol=asked.protocol,
+        )
         yield pa.RecordBatch.from_pylist([{"report": report.to_json().decode()}])
 
     return run

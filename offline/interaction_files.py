@@ -1,8 +1,9 @@
-"""Reads interaction files: `member_id,title_id[,weight][,at_ms][,country]` as CSV, gzipped CSV or Parquet.
+"""Reads and writes interaction files: `member_id,title_id[,weight][,at_ms][,country]` as CSV, gzipped CSV or Parquet.
 
 Called by `offline evaluate` and by benchmarks; the import into the lake has its own reader, which quarantines.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,6 +55,26 @@ def read_interactions(path: str | Path) -> InteractionRows:
         country=columns.get("country"),
         source=str(path),
     )
+
+
+def write_interactions(path: Path, rows: InteractionRows) -> None:
+    """Write rows as a Parquet file that `read_interactions` takes, whole or not at all.
+
+    Raises
+    ------
+    InputError : the file cannot be written.
+    """
+    columns = {name: getattr(rows, name.replace("_id", "_ids")) for name in COLUMNS}
+    table = pa.table({name: pa.array(column) for name, column in columns.items() if column is not None})
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pyarrow.parquet.write_table(table, partial)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _read_csv(path: Path) -> pa.Table:

@@ -5,17 +5,20 @@ context is left out unless asked otherwise, and is then no test title either; a 
 counts as a miss.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from offline.evaluation.ranking import find_hits
-from offline.interactions import BoolArray, Ids, Int64Array, Interactions, index_of
+from offline.interactions import BoolArray, Ids, Int64Array, Interactions, id_array, index_of
 from offline.models import Model
 from offline.models.topk import Exclude
 from shared.errors import InputError
+
+BLOCK_CELLS = 4_000_000  # members x depth ranked at a time
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,20 @@ class Task:
     test: Interactions
     relevant: Int64Array
     keep_seen: bool
+
+    def block(self, rows: slice) -> "Task":
+        """The same task for some of the members."""
+        chosen = np.arange(len(self.member_ids))[rows]
+        return Task(
+            member_ids=self.member_ids[rows],
+            title_ids=self.title_ids,
+            trained=self.trained[rows],
+            histories=self.histories.select(chosen),
+            has_context=self.has_context[rows],
+            test=self.test.select(chosen),
+            relevant=self.relevant[rows],
+            keep_seen=self.keep_seen,
+        )
 
     @property
     def has_history(self) -> BoolArray:
@@ -93,6 +110,16 @@ def prepare(train: Interactions, test: Interactions, context: Interactions | Non
     )
 
 
+def ranked_blocks(model: Model[Any], task: Task, depth: int) -> Iterator[tuple[slice, Task, Ranking]]:
+    """Rank for all members of a task, block after block, so that memory does not grow with members x depth."""
+    members = len(task.member_ids)
+    step = max(1, BLOCK_CELLS // max(1, depth))
+    for start in range(0, members, step):
+        rows = slice(start, min(members, start + step))
+        block = task.block(rows)
+        yield rows, block, rank(model, block, depth)
+
+
 def rank(model: Model[Any], task: Task, depth: int) -> Ranking:
     """Rank for every member of a task: from context where there is any, else as the model was fitted."""
     titles = np.full((len(task.member_ids), depth), -1, np.int32)
@@ -116,7 +143,14 @@ def _histories(
     if context is None:
         return histories, np.zeros(len(members), np.bool_)
     added = context.on_titles(train.title_ids).select(index_of(members, context.member_ids))
-    return histories.merged_with(added), np.diff(added.matrix.indptr) > 0
+    merged = replace(histories.merged_with(added), country=_first_known(histories.country, added.country))
+    return merged, np.diff(added.matrix.indptr) > 0
+
+
+def _first_known(country: Ids | None, other: Ids | None) -> Ids | None:
+    if country is None or other is None:
+        return other if country is None else country
+    return id_array([second if first is None else first for first, second in zip(country, other, strict=True)])
 
 
 def _without_zero_weights(interactions: Interactions) -> Interactions:

@@ -9,20 +9,17 @@ member, `(members,)` float64. With R test titles, of which the first k ranks hol
     ndcg@k       Σ_hits 1 / log2(1 + rank), over its greatest value, which has min(k, R) hits on top
     map@k        Σ_hits precision@rank / min(k, R)
 
-coverage@k is of the catalogue, not of a member: the share of all titles that somebody is shown within k.
+These are trec_eval's recall_k, P_k, success_k, recip_rank of a list cut at k, ndcg_cut_k, and, times R / min(k, R), map_cut_k:
+trec_eval divides by R, so that no list of k could reach 1 where R > k.
 """
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from offline.interactions import BoolArray, Int64Array
-from shared.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
 MemberMetric = Callable[[BoolArray, Int64Array, int], FloatArray]
@@ -72,32 +69,6 @@ MEMBER_METRICS: dict[str, MemberMetric] = {
     "mrr": reciprocal_rank,
     "map": average_precision,
 }
-COVERAGE = "coverage"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric at one cut, such as `recall@20`."""
-
-    name: str
-    k: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `recall@20`.
-
-        Raises
-        ------
-        InputError : an unknown metric, or no cut of at least 1.
-        """
-        match = re.fullmatch(r"([a-z]+)@([1-9][0-9]*)", text.strip())
-        names = [*MEMBER_METRICS, COVERAGE]
-        if match is None or match[1] not in names:
-            raise InputError(f"unknown metric {text.strip()!r}; expected one of {', '.join(names)} with a cut, as recall@20")
-        return cls(match[1], int(match[2]))
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.k}"
 
 
 def find_hits(ranked: npt.NDArray[np.int32], test: sparse.csr_array[np.float32]) -> BoolArray:
@@ -116,12 +87,6 @@ def find_hits(ranked: npt.NDArray[np.int32], test: sparse.csr_array[np.float32])
     found = np.take(wanted, place, mode="clip") == cells if wanted.size else np.zeros(cells.shape, np.bool_)
     hits: BoolArray = found & (ranked >= 0)
     return hits
-
-
-def coverage(ranked: npt.NDArray[np.int32], titles: int, k: int) -> float:
-    """Share of the catalogue that at least one member is shown within k."""
-    shown = np.unique(ranked[:, :k])
-    return float(np.count_nonzero(shown >= 0) / titles)
 
 
 def _share(part: npt.ArrayLike, whole: npt.ArrayLike) -> FloatArray:

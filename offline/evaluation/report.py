@@ -1,21 +1,22 @@
-"""Fits models, evaluates them on one test side by side, and reports means, intervals and the lift over popularity."""
+"""Fits models, evaluates them on one test side by side, and reports figures, intervals and the lift over a baseline."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from offline.evaluation.bootstrap import Estimate, estimate, resampled_means
-from offline.evaluation.protocol import Ranking, Task, prepare, rank
-from offline.evaluation.ranking import COVERAGE, MEMBER_METRICS, Metric, coverage
-from offline.interactions import BoolArray, Interactions
-from offline.models import Model, Popularity
+from offline.evaluation.bootstrap import Estimate
+from offline.evaluation.estimates import Estimates, of_catalogue, of_members
+from offline.evaluation.floors import FLOOR, floors
+from offline.evaluation.genres import Genres
+from offline.evaluation.metrics import OF_GENRES, Background, parse_metrics
+from offline.evaluation.one_model import Asked, Found, fit_and_rank
+from offline.evaluation.protocol import prepare
+from offline.evaluation.segments import OF_TITLES, Segment, find_segments
+from offline.interactions import Interactions
+from offline.models import Model
 from shared.errors import InputError
-
-BASELINE = "popularity"
-GROUPS = ("all", "known")
 
 
 class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,20 +26,26 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any]
     fit_s: float
     rank_s: float
-    metrics: dict[str, dict[str, Estimate]]  # group -> metric -> mean over the group's members, with interval
+    metrics: dict[str, dict[str, Estimate]]  # group -> metric -> figure with interval
     lift: dict[str, dict[str, Estimate]]  # the same for the paired difference from the baseline; empty for itself
-    coverage: dict[str, float]  # metric -> share of the catalogue
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What an evaluation found. Group "all" is every test member; "known" those with a history in train or context."""
+    """What an evaluation found.
 
+    Group "all" is every test member; "known" those with a history in train or context; others are segments, "kind: name".
+    Metrics of the catalogue are in "all" only.
+    """
+
+    protocol: str  # how the test was held out
     members: dict[str, int]  # of each group
+    segments: dict[str, list[str]]  # kind -> its groups
     titles: int  # ranked
     test_titles: int  # to find, over all members
     unknown_titles: int  # of them not in train: misses for every model
     keep_seen: bool
     baseline: str
+    floor: str  # the strongest kind of popularity, by the first metric
     models: dict[str, ModelResult]  # by label
 
     def to_json(self) -> bytes:
@@ -46,34 +53,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
     def to_text(self) -> str:
-        """The report as a table for people."""
-        seen = "seen titles kept" if self.keep_seen else "seen titles left out"
-        lines = [f"{self.titles:,} titles ranked, {seen}; {self.test_titles:,} test titles, {self.unknown_titles:,} not in train"]
-        for group, members in self.members.items():
-            if group == "known" and members == self.members["all"]:
-                continue
-            what = "all test members" if group == "all" else "test members with a history"
-            lines += ["", f"{what}: {members:,}", *self._table(group)]
-        return "\n".join(lines) + "\n"
+        """The report as tables for people."""
+        from offline.evaluation.text import report_text  # which knows reports
 
-    def _table(self, group: str) -> list[str]:
-        baseline = self.models[self.baseline].metrics[group]
-        table = [["model", "metric", "mean", "95 % interval", f"over {self.baseline}", "95 % interval", "fit s"]]
-        for label, result in self.models.items():
-            for metric, found in result.metrics[group].items():
-                row = [label, metric, f"{found.mean:.4f}", f"{found.low:.4f} – {found.high:.4f}"]
-                lift = result.lift[group].get(metric)
-                if lift is None:
-                    row += ["", ""]
-                else:
-                    base = baseline[metric].mean
-                    relative = f" ({lift.mean / base:+.0%})" if base > 0 else ""
-                    row += [f"{lift.mean:+.4f}{relative}", f"{lift.low:+.4f} – {lift.high:+.4f}"]
-                table.append([*row, f"{result.fit_s:.1f}"])
-            if group == "all":
-                table += [[label, name, f"{share:.4f}", "", "", "", ""] for name, share in result.coverage.items()]
-        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+        return report_text(self)
 
 
 def evaluate_models(
@@ -84,6 +67,10 @@ def evaluate_models(
     context: Interactions | None = None,
     keep_seen: bool = False,
     *,
+    genres: Genres | None = None,
+    segments: Sequence[str] = (),
+    baseline: str = FLOOR,
+    protocol: str = "",
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
@@ -91,89 +78,93 @@ def evaluate_models(
 
     Parameters
     ----------
-    models : by label, not fitted yet. Popularity is added as the baseline where no label "popularity" is given.
-    metrics : such as "recall@20"; see `offline.evaluation.ranking`.
+    models : by label, not fitted yet. Popularity is added as the floor, overall and in the strongest of the ways that the data
+        allow (`floors`); a label of one of these takes its place.
+    metrics : such as "recall@20"; see `offline.evaluation.metrics`.
     context : history that is known when recommending but was not trained on.
+    genres : of the titles, for the metrics that need them.
+    segments : kinds of segments to look at; see `offline.evaluation.segments`.
+    baseline : label of the model from which differences are taken.
+    protocol : how the test was held out, in words.
     seed : of the resamples of members behind the intervals.
-    progress : called with a sentence as each model begins.
+    progress : called with a sentence as each model begins, and every few seconds of a fit.
 
     Raises
     ------
-    InputError : an unknown metric, or nothing to evaluate.
+    InputError : an unknown metric, segment or baseline, or nothing to evaluate.
     """
-    wanted = list(dict.fromkeys(Metric.parse(text) for text in metrics))
-    if not wanted:
-        raise InputError("no metrics are asked for; expected at least one, as recall@20")
-    models = {BASELINE: Popularity(), **models}
+    wanted = parse_metrics(metrics)
     task = prepare(train, test, context, keep_seen)
-    groups = {"all": np.ones(len(task.member_ids), np.bool_), "known": task.has_history}
-    depth = max(metric.k for metric in wanted)
-    results: dict[str, ModelResult] = {}
-    values: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {}
-    for label, model in models.items():
-        if progress is not None:
-            progress(f"fitting and ranking {label}")
-        began = time.perf_counter()
-        model.fit(train)
-        fitted = time.perf_counter()
-        ranking = rank(model, task, depth)
-        values[label] = member_values(ranking, task, wanted)
-        results[label] = ModelResult(
-            model=model.name,
-            settings=msgspec.to_builtins(model.settings),
-            fit_s=fitted - began,
-            rank_s=time.perf_counter() - fitted,
-            metrics={},
-            lift={},
-            coverage={str(one): coverage(ranking.titles, len(task.title_ids), one.k) for one in wanted if one.name == COVERAGE},
+    known = Background(train, genres)
+    if any(metric.name in OF_GENRES for metric in wanted):
+        _ = known.genre_shares  # refused before anything is fitted
+    parts = find_segments(segments, task, train)
+    below = floors(train)
+    competing = {**below, **models}
+    if baseline not in competing:
+        raise InputError(f"there is no model {baseline!r} to compare with; expected one of {', '.join(competing)}")
+    asked = Asked(task, wanted, known, parts.get(OF_TITLES, []), seed)
+    found = {label: fit_and_rank(label, model, train, asked, progress) for label, model in competing.items()}
+    floor = _strongest({label: found[label] for label in below}, asked)
+    told = [label for label in found if label in (FLOOR, floor, baseline) or label in models]
+    groups = _estimates({label: found[label] for label in told}, asked, parts, baseline)
+    results = {
+        label: ModelResult(
+            model=competing[label].name,
+            settings=msgspec.to_builtins(competing[label].settings),
+            fit_s=found[label].fit_s,
+            rank_s=found[label].rank_s,
+            metrics={group: each.levels[label] for group, each in groups.items()},
+            lift={group: each.lifts[label] for group, each in groups.items()},
         )
-    names = [str(metric) for metric in wanted if metric.name != COVERAGE]
-    for group, inside in groups.items():
-        _add_estimates(results, values, names, group, inside, seed)
+        for label in told
+    }
     return Report(
-        members={group: int(inside.sum()) for group, inside in groups.items()},
+        protocol=protocol,
+        members={group: each.members for group, each in groups.items()},
+        segments={kind: [f"{kind}: {part.name}" for part in found_parts] for kind, found_parts in parts.items()},
         titles=len(task.title_ids),
         test_titles=int(task.relevant.sum()),
         unknown_titles=task.unknown_titles,
         keep_seen=keep_seen,
-        baseline=BASELINE,
+        baseline=baseline,
+        floor=floor,
         models=results,
     )
 
 
-def member_values(ranking: Ranking, task: Task, metrics: Sequence[Metric]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The values of the per-member metrics, `(members, metrics)`; coverage, which is not one, is left out."""
-    columns = [
-        MEMBER_METRICS[metric.name](ranking.hits, task.relevant, metric.k) for metric in metrics if metric.name != COVERAGE
-    ]
-    return np.stack(columns, axis=1) if columns else np.empty((len(task.member_ids), 0))
+def _strongest(below: Mapping[str, Found], asked: Asked) -> str:
+    """The floor with the greatest mean of the first metric of hits; the plain one where none is asked for."""
+    column = next((number for number, metric in enumerate(asked.of_members) if metric.of_hits), None)
+    if column is None:
+        return FLOOR
+    return max(below, key=lambda label: float(below[label].values[:, column].mean()))
 
 
-def _add_estimates(
-    results: dict[str, ModelResult],
-    values: dict[str, np.ndarray[Any, np.dtype[np.float64]]],
-    names: list[str],
-    group: str,
-    inside: BoolArray,
-    seed: int,
-) -> None:
-    """Fill in one group's means, intervals and paired differences from the baseline."""
-    if not inside.any():
-        for result in results.values():
-            result.metrics[group], result.lift[group] = {}, {}
-        return
-    labels = list(results)
-    together = np.concatenate([values[label][inside] for label in labels], axis=1)  # (members, labels x metrics)
-    means = resampled_means(together, seed=seed)
-    base = labels.index(BASELINE) * len(names)
-    for number, label in enumerate(labels):
-        result, first = results[label], number * len(names)
-        result.metrics[group] = {name: estimate(together[:, first + i], means[:, first + i]) for i, name in enumerate(names)}
-        result.lift[group] = {
-            name: estimate(
-                together[:, first + i] - together[:, base + i],
-                means[:, first + i] - means[:, base + i],
-            )
-            for i, name in enumerate(names)
-            if label != BASELINE
+class _Group(NamedTuple):
+    members: int
+    levels: dict[str, Estimates]
+    lifts: dict[str, Estimates]
+
+
+def _estimates(
+    found: Mapping[str, Found], asked: Asked, segments: Mapping[str, list[Segment]], baseline: str
+) -> dict[str, _Group]:
+    """Means, intervals and differences of every group of members."""
+    everybody = np.ones(len(asked.task.member_ids), np.bool_)
+    groups = {"all": Segment("all", everybody), "known": Segment("known", asked.task.has_history)}
+    groups |= {f"{kind}: {part.name}": part for kind, parts in segments.items() for part in parts}
+    made: dict[str, _Group] = {}
+    for group, part in groups.items():
+        metrics = asked.of_members if part.titles is None else asked.of_hits
+        values = {
+            label: (each.values if part.titles is None else each.in_titles[part.name])[part.members]
+            for label, each in found.items()
         }
+        levels, lifts = of_members(values, [str(metric) for metric in metrics], baseline, asked.seed)
+        if group == "all":
+            whole, over = of_catalogue({label: each.catalogue for label, each in found.items()}, baseline)
+            levels = {label: levels[label] | whole[label] for label in found}
+            lifts = {label: lifts[label] | over[label] for label in found}
+        made[group] = _Group(int(part.members.sum()), levels, lifts)
+    return made

@@ -1,6 +1,6 @@
-"""Which interactions are held out: split by time, at random within each member, or the last one of each member.
+"""Which interactions are held out: the newest, a random share, each member's last, or those of some members.
 
-Each function takes columns of rows and returns a mask, `(rows,)`, true for the rows held out.
+Each function takes columns of rows and returns a mask, `(rows,)`; `offline.evaluation.holdout` makes whole splits of them.
 """
 
 from typing import Any
@@ -29,26 +29,7 @@ def by_time(at_ms: Int64Array, test_share: float) -> BoolArray:
         raise InputError(
             f"splitting by time leaves nothing to train on: the newest {test_share:.0%} reach back to the first interaction"
         )
-    require_time_order(at_ms[~held_out], at_ms[held_out])
     return held_out
-
-
-def require_time_order(train_at_ms: Int64Array, test_at_ms: Int64Array) -> None:
-    """Refuse a split by time in which training could see what comes after the first test event.
-
-    Raises
-    ------
-    InputError : a training event is later than the earliest test event; says by how much.
-    """
-    if not train_at_ms.size or not test_at_ms.size:
-        raise InputError("a split by time needs events on both sides; one side is empty")
-    latest, earliest = int(train_at_ms.max()), int(test_at_ms.min())
-    if latest > earliest:
-        late = int(np.count_nonzero(train_at_ms > earliest))
-        raise InputError(
-            f"the split leaks: {late} training events are later than the earliest test event (at_ms {earliest}), "
-            f"the latest by {latest - earliest} ms"
-        )
 
 
 def random_by_member(member_index: npt.NDArray[np.integer[Any]], test_share: float, seed: int) -> BoolArray:
@@ -69,15 +50,46 @@ def leave_last_out(member_index: npt.NDArray[np.integer[Any]], at_ms: Int64Array
     return mask
 
 
+def of_random_members(member_index: npt.NDArray[np.integer[Any]], test_share: float, seed: int) -> BoolArray:
+    """Mark all rows of a random share of the members, at least one; members with one row are never among them.
+
+    Raises
+    ------
+    InputError : no member has two rows, or none would be left to train on.
+    """
+    _check_share(test_share)
+    able = np.flatnonzero(np.bincount(member_index) > 1)
+    if not able.size:
+        raise InputError("a split by member needs a member with two interactions: one to know, one to find")
+    chosen = np.random.default_rng(seed).permutation(able)[: max(1, round(test_share * len(able)))]
+    mask: BoolArray = np.isin(member_index, chosen)
+    if mask.all():
+        raise InputError(
+            f"splitting by member leaves nobody to train on: {test_share:.0%} of {len(able)} members are all of them"
+        )
+    return mask
+
+
 def earlier_half(member_index: npt.NDArray[np.integer[Any]], at_ms: Int64Array) -> BoolArray:
     """Mark the earlier half of each member's rows, rounded up (of several at one time, those first in the file).
 
     Of rows held out by time they serve as context: what nearline has seen of a member by the time a page is asked for,
     though training, which ended before, has not. What remains to be found is later still.
     """
+    return earlier_part(member_index, at_ms, 0.5)
+
+
+def earlier_part(member_index: npt.NDArray[np.integer[Any]], at_ms: Int64Array, share: float, *, leave: int = 0) -> BoolArray:
+    """Mark the earlier share of each member's rows, rounded up, but for its last `leave` rows."""
     place, length = _place_in_member(np.lexsort((at_ms, member_index)), member_index)
-    mask: BoolArray = place < length / 2
+    known = np.ceil(np.round(share * length, 6))  # 0.1 x 30 is a little more than 3 in floating point
+    mask: BoolArray = place < np.minimum(known, length - leave)
     return mask
+
+
+def random_part(member_index: npt.NDArray[np.integer[Any]], share: float, seed: int, *, leave: int = 0) -> BoolArray:
+    """Mark a random share of each member's rows as `earlier_part` does, for rows without times."""
+    return earlier_part(member_index, np.random.default_rng(seed).permutation(len(member_index)), share, leave=leave)
 
 
 def _place_in_member(order: npt.NDArray[np.intp], member_index: npt.NDArray[np.integer[Any]]) -> tuple[Int64Array, Int64Array]:

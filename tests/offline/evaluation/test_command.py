@@ -6,7 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from offline.evaluation.command import Request, evaluate_command
+from offline.evaluation.asking import Request
+from offline.evaluation.command import evaluate_command
 from shared.cli import Group
 
 
@@ -75,5 +76,5 @@ def test_without_files_the_lake_is_asked() -> None:
 
     result = run("--set", "factors=4", "--keep-seen", command=evaluate_command(from_lake))
     assert result.output == "from the lake\n"
-    assert asked[0].settings == {"factors": "4"}
+    assert asked[0].models == {"ials": ("ials", {"factors": "4"})}
     assert asked[0].keep_seen

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from offline.evaluation.ranking import MEMBER_METRICS, Metric, coverage, find_hits
+from offline.evaluation.ranking import MEMBER_METRICS, find_hits
 from offline.models.topk import top_k
-from shared.errors import InputError
 
 
 def slow_metrics(listed: list[int], wanted: set[int], total: int, k: int) -> dict[str, float]:
@@ -62,16 +61,3 @@ def test_padding_is_never_a_hit() -> None:
     test = sparse.csr_array(np.array([[0.0, 1.0], [1.0, 1.0]]))
     ranked = np.array([[1, -1], [-1, -1]], np.int32)
     assert find_hits(ranked, test).tolist() == [[True, False], [False, False]]
-
-
-def test_coverage_counts_titles_once() -> None:
-    assert coverage(np.array([[0, 1, 3], [1, 0, -1]], np.int32), titles=4, k=2) == 0.5
-    assert coverage(np.array([[0, 1, 3], [1, 0, -1]], np.int32), titles=4, k=3) == 0.75
-
-
-def test_metric_names_are_read() -> None:
-    assert Metric.parse(" ndcg@20 ") == Metric("ndcg", 20)
-    assert str(Metric("recall", 5)) == "recall@5"
-    for wrong in ("ndcg", "ndcg@0", "gain@5", "", "recall@x"):
-        with pytest.raises(InputError, match="expected one of recall, ndcg, hr, precision, mrr, map, coverage"):
-            Metric.parse(wrong)

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from offline.evaluation.split import by_time, earlier_half, leave_last_out, random_by_member, require_time_order
+from offline.evaluation.split import (
+    by_time,
+    earlier_half,
+    earlier_part,
+    leave_last_out,
+    of_random_members,
+    random_by_member,
+    random_part,
+)
 from shared.errors import InputError
 
 
@@ -23,16 +33,6 @@ def test_by_time_refuses_what_cannot_be_split(at_ms: list[int], share: float) ->
         by_time(np.array(at_ms), share)
 
 
-def test_a_leak_is_refused_with_its_size() -> None:
-    require_time_order(np.array([1, 2, 3]), np.array([3, 4]))
-    with pytest.raises(
-        InputError, match=r"2 training events are later than the earliest test event \(at_ms 3\), the latest by 6 ms"
-    ):
-        require_time_order(np.array([1, 5, 9]), np.array([3, 4]))
-    with pytest.raises(InputError, match="one side is empty"):
-        require_time_order(np.array([1]), np.array([], np.int64))
-
-
 def test_random_takes_its_share_of_each_member() -> None:
     members = np.repeat([0, 1, 2, 3], [100, 8, 1, 2])
     held_out = random_by_member(members, 0.25, seed=1)
@@ -47,6 +47,25 @@ def test_leave_last_out_takes_the_latest_row() -> None:
     assert leave_last_out(members, at_ms).tolist() == [False, False, False, True, True, False]
 
 
+def test_members_are_taken_whole_and_by_the_seed() -> None:
+    members = np.repeat(np.arange(20), 3)
+    chosen = of_random_members(members, 0.25, seed=1)
+    assert np.bincount(members, chosen).tolist().count(3) == 5
+    assert chosen.sum() == 15
+    assert (chosen != of_random_members(members, 0.25, seed=2)).any()
+
+
+def test_members_with_one_row_are_trained_on() -> None:
+    members = np.array([0, 1, 1, 2])
+    assert of_random_members(members, 0.9, seed=0).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("members", "message"), [([0, 1, 2], "a member with two"), ([0, 0], "nobody to train on")])
+def test_members_that_cannot_be_split_are_refused(members: list[int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        of_random_members(np.array(members), 0.5, seed=0)
+
+
 def test_earlier_half_precedes_the_rest() -> None:
     members = np.array([0, 1, 0, 1, 0, 2, 1, 1])
     at_ms = np.array([9, 5, 3, 5, 4, 1, 5, 2])
@@ -55,3 +74,17 @@ def test_earlier_half_precedes_the_rest() -> None:
     for member in range(3):
         rows = members == member
         assert at_ms[rows & half].max() <= at_ms[rows & ~half].min(initial=99)
+
+
+def test_share_of_a_member_is_rounded_up_but_leaves_what_it_is_told_to() -> None:
+    members = np.repeat([0, 1, 2], [30, 5, 1])
+    assert np.bincount(members, earlier_part(members, np.arange(36), 0.1)).tolist() == [3, 1, 1]
+    assert np.bincount(members, earlier_part(members, np.arange(36), 0.99, leave=1)).tolist() == [29, 4, 0]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.floats(0, 0.99), st.integers(0, 5))
+def test_random_part_takes_as_many_as_the_earlier_part(members: list[int], share: float, seed: int) -> None:
+    index = np.array(members)
+    taken = random_part(index, share, seed, leave=1)
+    expected = earlier_part(index, np.arange(len(index)), share, leave=1)
+    np.testing.assert_array_equal(np.bincount(index, taken), np.bincount(index, expected))
