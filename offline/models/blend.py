@@ -135,6 +135,11 @@ class Blend(Model[BlendSettings]):
             parts.append(self._mixed(lists, k))
         return self._joined(parts, k).top
 
+    def figures(self) -> dict[str, float]:
+        """Each source's weight, and its mean NDCG on what was held out beside the blend's."""
+        found = {f"ndcg@{self.settings.cut} of {name}": value for name, value in self.validation.items()}
+        return {f"weight of {name}": float(weight) for name, weight in zip(self.sources, self.weights, strict=True)} | found
+
     def _depth(self, k: int) -> int:
         if k < 1:
             raise InputError(f"k is {k}; expected at least 1")

@@ -125,6 +125,10 @@ class Model(ABC, Generic[S]):
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Take back what `_arrays` gave."""
 
+    def figures(self) -> dict[str, float]:
+        """What the fit measured of itself, on interactions that it held out for instance; kept in the record of the run."""
+        return {}
+
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder. Whoever reads meanwhile sees the old model or the new one, whole."""
         self._require_fitted()

@@ -37,7 +37,10 @@ class CheckpointFolder:
         """
         if not (self._folder / storage.MANIFEST).is_file():
             return None
-        manifest, arrays = storage.read(self._folder)
+        try:
+            manifest, arrays = storage.read(self._folder)
+        except ModelError as error:
+            raise ModelError(f"{error}; to train from the beginning, remove {self._folder}") from None
         if manifest.model != self._model or manifest.settings.get("subject") != self._subject:
             return None
         number = manifest.settings.get("number")
@@ -45,9 +48,9 @@ class CheckpointFolder:
             raise ModelError(f"{self._folder}: the checkpoint does not say its pass")
         return number, arrays
 
-    def keep(self, number: int, arrays: Callable[[], Arrays]) -> None:
-        """Write a pass in place of the one before, where it is time to."""
-        if time.monotonic() - self._kept_s >= self._every_s:
+    def keep(self, number: int, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
+        """Write a pass in place of the one before, where it is time to, or `now`."""
+        if now or time.monotonic() - self._kept_s >= self._every_s:
             storage.write(self._folder, self._model, {"subject": self._subject, "number": number}, arrays())
             self._kept_s = time.monotonic()
 
