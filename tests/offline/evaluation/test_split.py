@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offline.evaluation.split import (
@@ -82,6 +82,7 @@ def test_share_of_a_member_is_rounded_up_but_leaves_what_it_is_told_to() -> None
     assert np.bincount(members, earlier_part(members, np.arange(36), 0.99, leave=1)).tolist() == [29, 4, 0]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.floats(0, 0.99), st.integers(0, 5))
 def test_random_part_takes_as_many_as_the_earlier_part(members: list[int], share: float, seed: int) -> None:
     index = np.array(members)
