@@ -49,6 +49,7 @@ class Found(NamedTuple):
     """
 
     fit_s: float
+    fit_cpu_s: float
     rank_s: float
     values: FloatArray
     in_titles: dict[str, FloatArray]
@@ -59,13 +60,13 @@ def fit_and_rank(label: str, model: Model[Any], train: Interactions, asked: Aske
     """Fit a model on train and rank all titles for the members of the task."""
     if say is not None:
         say(f"{label}: fitting on {train.matrix.nnz:,} entries of {train.matrix.shape[0]:,} members")
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     model.fit(train, progress=None if say is None else fit_progress(label, say))
-    fitted = time.perf_counter()
+    fitted, cpu_s = time.perf_counter(), time.process_time() - cpu_began
     if say is not None:
         say(f"{label}: fitted in {fitted - began:.1f} s; ranking for {len(asked.task.member_ids):,} members")
     values, in_titles, catalogue = _rank(model, asked)
-    return Found(fitted - began, time.perf_counter() - fitted, values, in_titles, catalogue)
+    return Found(fitted - began, cpu_s, time.perf_counter() - fitted, values, in_titles, catalogue)
 
 
 def _rank(model: Model[Any], asked: Asked) -> tuple[FloatArray, dict[str, FloatArray], dict[str, FloatArray]]:

@@ -14,7 +14,7 @@ def fit_progress(label: str, say: Callable[[str], None], every_s: float = EVERY_
 
     def told(done: Pass) -> None:
         nonlocal last_s
-        if time.monotonic() - last_s < every_s:
+        if done.number == done.passes or time.monotonic() - last_s < every_s:
             return
         last_s = time.monotonic()
         what = f", {done.said}" if done.said else ""

@@ -25,6 +25,7 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     model: str  # its name in the registry
     settings: dict[str, Any]
     fit_s: float
+    fit_cpu_s: float  # CPU-seconds of all threads
     rank_s: float
     metrics: dict[str, dict[str, Estimate]]  # group -> metric -> figure with interval
     lift: dict[str, dict[str, Estimate]]  # the same for the paired difference from the baseline; empty for itself
@@ -113,6 +114,7 @@ def evaluate_models(
             model=competing[label].name,
             settings=msgspec.to_builtins(competing[label].settings),
             fit_s=found[label].fit_s,
+            fit_cpu_s=found[label].fit_cpu_s,
             rank_s=found[label].rank_s,
             metrics={group: each.levels[label] for group, each in groups.items()},
             lift={group: each.lifts[label] for group, each in groups.items()},
