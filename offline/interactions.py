@@ -6,7 +6,7 @@ ids) goes out. Called by the training jobs, by `offline.evaluation` and by the t
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -92,6 +92,8 @@ class Interactions:
         kept: seen, without interest.
     at_ms : `(entries,)` time of each entry of `matrix.data`, or None.
     country : `(members,)` country codes, None where not known, or None as a whole.
+    title_features : `(titles, features)` CSR, an entry for each feature that a title has, such as a genre, or None. With them
+        a title without plays, a column without entries, can be recommended.
     """
 
     member_ids: Ids
@@ -99,6 +101,7 @@ class Interactions:
     matrix: sparse.csr_array[np.float32]
     at_ms: Int64Array | None = None
     country: Ids | None = None
+    title_features: sparse.csr_array[np.float32] | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.member_ids), len(self.title_ids))
@@ -108,6 +111,10 @@ class Interactions:
             raise InputError(f"interactions: {len(self.at_ms)} times for {self.matrix.nnz} entries")
         if self.country is not None and len(self.country) != len(self.member_ids):
             raise InputError(f"interactions: {len(self.country)} countries for {len(self.member_ids)} members")
+        if self.title_features is not None and self.title_features.shape[0] != len(self.title_ids):
+            raise InputError(
+                f"interactions: {self.title_features.shape[0]} rows of title features for {len(self.title_ids)} titles"
+            )
 
     @classmethod
     def from_columns(
@@ -167,7 +174,7 @@ class Interactions:
             (self.matrix.data[keep], self.matrix.indices[keep], np.concatenate([[0], np.cumsum(lengths)])),
             shape=self.matrix.shape,
         )
-        return type(self)(self.member_ids, self.title_ids, matrix, None if self.at_ms is None else self.at_ms[keep], self.country)
+        return replace(self, matrix=matrix, at_ms=None if self.at_ms is None else self.at_ms[keep])
 
     def select(self, members: npt.NDArray[np.integer[Any]]) -> Self:
         """Return the rows of some members, in the order asked for; index -1 gives a row without entries."""
@@ -185,10 +192,11 @@ class Interactions:
             ),
             None if self.at_ms is None else self.at_ms[entry],
             None if self.country is None else _where_known(known, self.country[rows]),
+            self.title_features,
         )
 
     def on_titles(self, title_ids: Ids) -> Self:
-        """Return the same members over another list of titles; entries of titles not in it are dropped."""
+        """Return the same members over another list of titles; entries of titles not in it, and features, are dropped."""
         column = index_of(self.title_ids, title_ids)[self.matrix.indices]  # (entries,)
         kept = np.flatnonzero(column >= 0)
         members = self.entry_members[kept]
@@ -217,7 +225,7 @@ class Interactions:
             at_ms = np.maximum.reduceat(np.concatenate([self.at_ms, other.at_ms])[order], first)
         data = np.maximum.reduceat(weight, first) if first.size else weight
         matrix = sparse.csr_array((data, titles, indptr), shape=self.matrix.shape)
-        return type(self)(self.member_ids, self.title_ids, matrix, at_ms, self.country)
+        return replace(self, matrix=matrix, at_ms=at_ms)
 
 
 def index_of(wanted: Ids, known: Ids) -> Int64Array:

@@ -5,6 +5,7 @@ from offline.models.contract import Checkpoint, Members, Model, Pass, Progress, 
 from offline.models.ials import IALS, IALSSettings
 from offline.models.popularity import Popularity, PopularitySettings
 from offline.models.registry import REGISTRY, create_model, load_model, register
+from offline.models.sequence import SequenceModel, SequenceSettings
 from offline.models.topk import TopK, top_k
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Popularity",
     "PopularitySettings",
     "Progress",
+    "SequenceModel",
+    "SequenceSettings",
     "Settings",
     "TopK",
     "create_model",
@@ -27,4 +30,4 @@ __all__ = [
     "top_k",
 ]
 
-register(Blend, IALS, Popularity)
+register(Blend, IALS, Popularity, SequenceModel)
