@@ -25,13 +25,16 @@ from shared.lake import ArrowFunction, Lake
 Chosen = tuple[str, dict[str, Any]]
 """The name of a model, and its settings."""
 
-METRICS = ("recall@20", "ndcg@20", "coverage@20")
+METRICS = ("recall@20", "ndcg@20", "novelty@20", "coverage@20", "gini@20")
+OF_GENRES = "calibration@20"
+SEGMENTS = ("activity", "age", "country", "titles")
 
 
 def work(context: Context) -> dict[str, str]:
     """Evaluate iALS with the configured settings beside popularity, and keep the figures."""
     chosen: dict[str, Any] = msgspec.to_builtins(ials_job.settings(context.config.training))
-    report = on_lake(context.lake, {"ials": ("ials", chosen)}, METRICS, context.config.training.test_share)
+    share = context.config.training.test_share
+    report = on_lake(context.lake, {"ials": ("ials", chosen)}, _metrics(context.lake), share, segments=SEGMENTS)
     found = [
         {
             "run_id": context.run_id,
@@ -41,19 +44,25 @@ def work(context: Context) -> dict[str, str]:
             "mean": estimate.mean,
             "low": estimate.low,
             "high": estimate.high,
-            "members": report.members["known"],
+            "members": report.members["all"],
         }
         for label, result in report.models.items()
-        for name, estimate in result.metrics["known"].items()
+        for name, estimate in result.metrics["all"].items()
     ]
     context.lake.append(context.lake.rows(found, tables.METRICS), tables.METRICS)
     context.say(report.to_text())
     figures = {
         f"{label} {name}": f"{estimate.mean:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]"
         for label, result in report.models.items()
-        for name, estimate in result.metrics["known"].items()
+        for name, estimate in result.metrics["all"].items()
     }
     return {**figures, "report": report.to_text()}
+
+
+def _metrics(lake: Lake) -> tuple[str, ...]:
+    """What is measured every night; calibration where the catalogue has genres."""
+    without_genres = lake.read(tables.TITLES).where(F.size("genres") > 0).isEmpty()
+    return METRICS if without_genres else (*METRICS, OF_GENRES)
 
 
 def on_lake(
