@@ -15,14 +15,20 @@ import torch
 from scipy import sparse
 
 from offline.interactions import Interactions
+from offline.models.alternation import HalfStep, Solver
 from offline.models.contract import Arrays, Checkpoint, Members, Model, Pass, Progress, Settings
-from offline.models.least_squares import Penalty, SparseRows, device_of, solve, to_numpy
+from offline.models.least_squares import NOT_FINITE, Penalty, SparseRows, device_of, solve, to_numpy
 from offline.models.parallel import Workers
 from offline.models.topk import Exclude, TopK, top_k
 from shared.errors import InputError, ModelError
 from shared.fold_in import Terms
 
 FloatArray = npt.NDArray[np.float32]
+
+STATE = ("member_factors", "title_factors")
+"""Names of what a pass is kept as."""
+
+NOTHING = "ials: no interaction has a weight above 0, so there is nothing to learn from"
 
 
 class IALSSettings(Settings, frozen=True):
@@ -38,6 +44,9 @@ class IALSSettings(Settings, frozen=True):
     regularisation: float = 0.005  # λ
     regularisation_exponent: float = 1.0  # ν: 0 regularises all vectors alike, 1 by how often each occurs
     initial_spread: float = 0.1  # standard deviation of the first vectors' length
+    solver: Solver = "auto"  # exact, conjugate (few factors, CPU), blocks (many factors); see `offline.models.alternation`
+    bfloat16: bool = True  # whether conjugate gradients read the other side's factors so, in all passes but the last
+    relaxation: float = 1.4  # what a step of a pass is multiplied by, all but the first and last; below 2
     seed: int = 7
     device: str = "cpu"  # cpu, cuda, or auto
 
@@ -45,6 +54,18 @@ class IALSSettings(Settings, frozen=True):
         for name in ("factors", "iterations", "unobserved_pull", "regularisation", "initial_spread"):
             if not getattr(self, name) > 0:
                 raise InputError(f"ials: {name} is {getattr(self, name)}; expected above 0")
+        if not 0 < self.relaxation < 2:
+            raise InputError(f"ials: relaxation is {self.relaxation}; expected between 0 and 2")
+
+    def half_step(self, iteration: int) -> HalfStep:
+        """How the pass of a number from 1 on steps. The first starts from nowhere, and the last is to end at the least."""
+        last = iteration == self.iterations
+        return HalfStep(self.solver, 1.0 if iteration == 1 or last else self.relaxation, self.bfloat16 and not last)
+
+    @property
+    def last_step(self) -> HalfStep:
+        """How members are solved once the titles are as they stay."""
+        return HalfStep(self.solver, to_the_end=True)
 
 
 class IALS(Model[IALSSettings]):
@@ -70,38 +91,73 @@ class IALS(Model[IALSSettings]):
     unobserved_weight: float
 
     def fit(self, interactions: Interactions, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> Self:
-        """Alternate exact solutions of members and titles; see `Model.fit`."""
-        positive = interactions.matrix.data[interactions.matrix.data > 0]
-        if not positive.size:
-            raise ModelError("ials: no interaction has a weight above 0, so there is nothing to learn from")
-        self.member_ids, self.title_ids = interactions.member_ids, interactions.title_ids
-        self.weight_scale = float(positive.mean(dtype=np.float64))
+        """Alternate between members and titles; see `Model.fit`.
+
+        Memory beside the interactions: both sides of their matrix on the device, 8 bytes an entry each, and three times
+        the factors; what a half-step adds is bounded, see `least_squares.solve`.
+
+        Raises
+        ------
+        ModelError : no weight is above 0, or the factors overflow. InputError : a weight is not a number of 0 or more.
+        """
+        self._prepare(interactions)
         weights = self._weights(interactions.matrix)
-        self.popularity = np.bincount(weights.indices, weights.data, len(self.title_ids)).astype(np.float32)
         device, settings = device_of(self.settings.device), self.settings
-        cells = np.count_nonzero(np.diff(weights.indptr)) * np.count_nonzero(self.popularity)
-        self.unobserved_weight = settings.unobserved_pull * weights.nnz / cells
         by_member, by_title = SparseRows(weights, device), SparseRows(weights.T.tocsr(), device)
-        random = np.random.default_rng(settings.seed).standard_normal((len(self.title_ids), settings.factors), np.float32)
-        titles = torch.from_numpy(random).to(device) * (settings.initial_spread / settings.factors**0.5)
-        kept = None if checkpoint is None else checkpoint.latest()
-        done = 0
-        if kept is not None:
-            done, titles = kept[0], torch.from_numpy(kept[1]["title_factors"]).to(device)
+        state = self._start() if checkpoint is None else checkpoint.latest() or self._start()
+        done = state[0]
+        members, titles = (torch.from_numpy(state[1][name]).to(device) for name in STATE)
         began = time.perf_counter()
         with Workers(device) as workers:
             for iteration in range(done + 1, settings.iterations + 1):
-                members = solve(by_member, titles, self._penalty, workers)  # (members, factors)
-                titles = solve(by_title, members, self._penalty, workers)  # (titles, factors)
+                step = settings.half_step(iteration)
+                members = step(by_member, titles, members, self.penalty, workers)  # (members, factors)
+                titles = step(by_title, members, titles, self.penalty, workers)  # (titles, factors)
                 if checkpoint is not None:
-                    checkpoint.keep(iteration, functools.partial(_state, titles))
+                    checkpoint.keep(iteration, functools.partial(_state, members, titles))
                 if progress is not None:
                     progress(Pass(iteration, settings.iterations, time.perf_counter() - began, iteration - done))
-            # Once more for the members, so that those of the fit and those folded in later are solved against one thing.
-            self.member_factors = to_numpy(solve(by_member, titles, self._penalty, workers))
-        self.title_factors = to_numpy(titles)
-        if not np.isfinite(self.member_factors).all() or not np.isfinite(self.title_factors).all():
-            raise ModelError("ials: the factors are not finite; expected weights of a sane range and a greater regularisation")
+            # So that members of the fit and those folded in later have the same vectors for the same history.
+            members = settings.last_step(by_member, titles, members, self.penalty, workers)
+        return self.finish(to_numpy(members), to_numpy(titles))
+
+    def _prepare(self, interactions: Interactions) -> None:
+        """Take ids and scales from what is to be learnt from."""
+        matrix = interactions.matrix
+        wrong = ~(np.isfinite(matrix.data) & (matrix.data >= 0))
+        if wrong.any():
+            raise InputError(f"ials: a weight is {matrix.data[np.argmax(wrong)]}; expected a number of 0 or more")
+        positive = matrix.data > 0
+        entries = int(np.count_nonzero(positive))
+        if not entries:
+            raise ModelError(NOTHING)
+        self.member_ids, self.title_ids = interactions.member_ids, interactions.title_ids
+        scale = float(matrix.data.mean(dtype=np.float64) * len(matrix.data) / entries)
+        popularity = np.bincount(matrix.indices, matrix.data, matrix.shape[1])
+        members = int(np.count_nonzero(np.bincount(interactions.entry_members[positive])))
+        self.scale_to(scale, popularity / scale, entries, members)
+
+    def scale_to(self, weight_scale: float, popularity: npt.NDArray[np.float64], entries: int, members: int) -> None:
+        """Set the scales of the objective.
+
+        Parameters
+        ----------
+        weight_scale : mean of the weights above 0.
+        popularity : `(titles,)` sums of scaled weights.
+        entries, members : how many entries have a weight above 0, and how many members such an entry.
+        """
+        self.weight_scale = weight_scale
+        self.popularity = popularity.astype(np.float32)
+        self.unobserved_weight = self.settings.unobserved_pull * entries / (members * np.count_nonzero(self.popularity))
+
+    def _start(self) -> tuple[int, Arrays]:
+        return 0, dict(zip(STATE, first_factors(self.settings, len(self.member_ids), len(self.title_ids)), strict=True))
+
+    def finish(self, members: FloatArray, titles: FloatArray) -> Self:
+        """Take the factors of a fit; raises `ModelError` where they overflowed."""
+        if not np.isfinite(members).all() or not np.isfinite(titles).all():
+            raise ModelError(NOT_FINITE)
+        self.member_factors, self.title_factors = members, titles
         return self
 
     def fold_in(self, histories: sparse.csr_array[np.float32]) -> FloatArray:
@@ -119,7 +175,7 @@ class IALS(Model[IALSSettings]):
         device = device_of(self.settings.device)
         titles = torch.from_numpy(self.title_factors).to(device)
         with Workers(device) as workers:
-            return to_numpy(solve(SparseRows(self._weights(histories), device), titles, self._penalty, workers))
+            return to_numpy(solve(SparseRows(self._weights(histories), device), titles, self.penalty, workers))
 
     def recommend(self, members: Members, k: int, exclude: Exclude = None) -> TopK:
         """Rank by the product of vectors, by popularity for members without one; see `Model.recommend`."""
@@ -146,14 +202,15 @@ class IALS(Model[IALSSettings]):
         return top_k(score, len(vectors), len(self.title_ids), k, exclude, device)
 
     @property
-    def _penalty(self) -> Penalty:
+    def penalty(self) -> Penalty:
+        """The terms of the objective beside the observed entries."""
         settings = self.settings
         return Penalty(self.unobserved_weight, settings.regularisation, settings.regularisation_exponent)
 
     @property
     def terms(self) -> Terms:
         """What folding in needs beside the title factors, for `shared.fold_in`, which does it without torch."""
-        penalty = self._penalty
+        penalty = self.penalty
         return Terms(penalty.unobserved, penalty.scale, penalty.exponent, self.weight_scale, len(self.title_ids))
 
     def _weights(self, matrix: sparse.csr_array[np.float32]) -> sparse.csr_array[np.float32]:
@@ -177,6 +234,13 @@ class IALS(Model[IALSSettings]):
         self.weight_scale, self.unobserved_weight = arrays["scales"].tolist()
 
 
-def _state(titles: torch.Tensor) -> Arrays:
-    """What a fit needs to go on: each pass starts from the titles alone."""
-    return {"title_factors": to_numpy(titles)}
+def first_factors(settings: IALSSettings, members: int, titles: int) -> tuple[FloatArray, FloatArray]:
+    """Where a fit starts: members at nothing, titles at random."""
+    random = np.random.default_rng(settings.seed).standard_normal((titles, settings.factors), np.float32)
+    random *= np.float32(settings.initial_spread / settings.factors**0.5)
+    return np.zeros((members, settings.factors), np.float32), random
+
+
+def _state(members: torch.Tensor, titles: torch.Tensor) -> Arrays:
+    """What a fit needs to go on."""
+    return dict(zip(STATE, (to_numpy(members), to_numpy(titles)), strict=True))

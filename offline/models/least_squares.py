@@ -20,12 +20,14 @@ import torch
 from scipy import sparse
 
 from offline.models.parallel import Workers
+from shared.errors import ModelError
 
 Block = tuple[npt.NDArray[np.int64], int]
 """Row numbers of about one length, and the greatest of their lengths."""
 
 BLOCK_FLOATS = 524_288  # gathered factors in one block: 2 MiB, so that they stay in the cache
 PANEL = 16  # columns factorised at once by `_cholesky`
+NOT_FINITE = "ials: the factors are not finite; expected weights of a sane range and a greater regularisation"
 PADDING_SHARE = 0.15  # rows of one block may differ in length by this share
 
 
@@ -39,85 +41,145 @@ class Penalty:
 
 
 class SparseRows:
-    """A CSR matrix laid out for `solve`: rows grouped by length, the arrays on the device."""
+    """A CSR matrix laid out for the solvers: rows grouped by length, the arrays on the device.
 
-    def __init__(self, matrix: sparse.csr_array[np.float32], device: torch.device) -> None:
-        self.rows, self.columns = matrix.shape
-        self.lengths: npt.NDArray[np.int64] = np.diff(matrix.indptr).astype(np.int64)
+    Parameters
+    ----------
+    columns : how many columns λ counts, where the matrix holds only those that occur in it.
+    """
+
+    def __init__(self, matrix: sparse.csr_array[np.float32], device: torch.device, columns: int | None = None) -> None:
+        self.rows = matrix.shape[0]
+        self.columns = matrix.shape[1] if columns is None else columns
+        self.starts: npt.NDArray[np.int64] = matrix.indptr.astype(np.int64)
+        self.lengths: npt.NDArray[np.int64] = np.diff(self.starts)
         self.order: npt.NDArray[np.int64] = np.argsort(-self.lengths, kind="stable")
-        self.start = torch.from_numpy(matrix.indptr[:-1].astype(np.int64)).to(device)
+        self.start = torch.from_numpy(self.starts[:-1]).to(device)
         self.length = torch.from_numpy(self.lengths).to(device)
-        self.index = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
+        self.index = torch.from_numpy(matrix.indices.astype(np.int32)).to(device)
         self.weight = torch.from_numpy(matrix.data.astype(np.float32)).to(device)
         totals = np.asarray(matrix.sum(axis=1), np.float32)
         self.total = torch.from_numpy(totals).to(device)  # (rows,) Σw
 
-    def blocks(self, factors: int) -> Iterator[Block]:
-        """Yield all rows in blocks, the longest first; empty rows are left out."""
+    def blocks(self, width: int) -> Iterator[Block]:
+        """Yield all rows in blocks, the longest first, for `width` numbers an entry; empty rows are left out."""
         lengths = self.lengths[self.order]
         position, filled = 0, int(np.count_nonzero(lengths))
         while position < filled:
             longest = int(lengths[position])
             shortest = longest * (1 - PADDING_SHARE)
             stop = int(np.searchsorted(-lengths, -shortest, side="right"))
-            stop = min(stop, filled, position + max(1, BLOCK_FLOATS // (longest * factors)))
+            stop = min(stop, filled, position + max(1, BLOCK_FLOATS // (longest * width)))
             yield self.order[position:stop], longest
             position = stop
 
 
-def solve(rows: SparseRows, fixed: torch.Tensor, penalty: Penalty, workers: Workers) -> torch.Tensor:
-    """Return the factors of all rows.
+class Problem:
+    """One half-step in the eigenbasis of α G: what all rows share.
+
+    Attributes
+    ----------
+    rotation : `(factors, factors)`, the basis.
+    fixed : `(columns, factors)`, rotated.
+    spread : `(factors,)`, the eigenvalues of α G.
+    strength : `(rows,)`, λ_u.
 
     Parameters
     ----------
-    rows : weights of the entries, `(rows, columns)`.
-    fixed : `(columns, factors)` float32, on the same device.
+    fixed : `(columns, factors)` float32.
+    gram : G, `(factors, factors)`, where `fixed` has not all columns.
+    """
+
+    def __init__(self, rows: SparseRows, fixed: torch.Tensor, penalty: Penalty, gram: torch.Tensor | None = None) -> None:
+        gram = gram_of(fixed) if gram is None else gram.to(fixed.device)
+        if not torch.isfinite(gram).all():
+            raise ModelError(NOT_FINITE)
+        eigenvalues, basis = torch.linalg.eigh(penalty.unobserved * gram)
+        self.rows = rows
+        self.spread = eigenvalues.clamp_min(0.0).float()  # (factors,)
+        self.rotation = basis.float()  # (factors, factors)
+        self.fixed = fixed @ self.rotation  # (columns, factors)
+        self.strength = penalty.scale * (rows.total + penalty.unobserved * rows.columns) ** penalty.exponent  # (rows,)
+
+    def padded(self, number: torch.Tensor, part: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Column indices and √w of some rows' entries in places `part`, `(block, part)`; padding has weight 0."""
+        rows = self.rows
+        step = torch.arange(part.start, part.stop, device=number.device)
+        inside = step < rows.length[number, None]  # (block, part)
+        entry = torch.where(inside, rows.start[number, None] + step, 0)
+        return rows.index[entry], (rows.weight[entry] * inside).sqrt_()
+
+    def weighted(self, index: torch.Tensor, root: torch.Tensor, columns: slice) -> torch.Tensor:
+        """√w y of entries, some columns of y: `(block, entries, columns)`."""
+        block, entries = index.shape
+        gathered = self.fixed[:, columns].index_select(0, index.reshape(-1)).view(block, entries, -1)
+        weighted: torch.Tensor = gathered.mul_(root[:, :, None])
+        return weighted
+
+
+def gram_of(factors: torch.Tensor) -> torch.Tensor:
+    """Σ y yᵀ over all rows, `(factors, factors)` float64."""
+    gram: torch.Tensor = (factors.T @ factors).double()
+    return gram
+
+
+def solve(
+    rows: SparseRows, fixed: torch.Tensor, penalty: Penalty, workers: Workers, gram: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the factors of all rows; see `Problem` for `fixed` and `gram`.
+
+    Memory beside the arrays: 2 MiB a thread, and for a row of n > factors entries no more, as it is taken in parts; the
+    system of one row is factors² or, for short rows, n².
 
     Returns
     -------
     torch.Tensor : `(rows, factors)`; a row without entries is all zero, which is its exact solution.
+
+    Raises
+    ------
+    ModelError : the factors are not finite.
     """
-    factors = fixed.shape[1]
-    gram = penalty.unobserved * (fixed.T @ fixed).double()  # (factors, factors)
-    eigenvalues, basis = torch.linalg.eigh(gram)
-    spread = eigenvalues.clamp_min(0.0).float()  # (factors,)
-    rotation = basis.float()
-    rotated = fixed @ rotation  # (columns, factors)
-    strength = penalty.scale * (rows.total + penalty.unobserved * rows.columns) ** penalty.exponent  # (rows,) λ_u
-    solution = torch.zeros(rows.rows, factors, device=fixed.device)
+    problem = Problem(rows, fixed, penalty, gram)
+    solution = torch.zeros(rows.rows, fixed.shape[1], device=fixed.device)
 
     def solve_block(block: Block) -> None:
-        numbers, longest = block
-        number = torch.from_numpy(numbers).to(fixed.device)
-        scale = torch.rsqrt(spread + strength[number, None])  # (block, factors) D^(-½)
-        index, root = _padded(rows, number, longest)  # (block, longest)
-        entries = rotated.index_select(0, index.view(-1)).view(len(numbers), longest, factors)
-        entries.mul_(root[:, :, None]).mul_(scale[:, None, :])  # U
-        solution[number] = _solve_block(entries, root[:, :, None]).mul_(scale)
+        number = torch.from_numpy(block[0]).to(fixed.device)
+        solution[number] = solve_rows(problem, number, block[1])
 
-    workers.for_each(solve_block, rows.blocks(factors))
-    original: torch.Tensor = solution @ rotation.T
+    workers.for_each(solve_block, rows.blocks(fixed.shape[1]))
+    original: torch.Tensor = solution @ problem.rotation.T
     return original
 
 
-def _padded(rows: SparseRows, number: torch.Tensor, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Column indices and √w of some rows, `(block, longest)`; padding has weight 0, so it adds nothing."""
-    step = torch.arange(longest, device=number.device)
-    inside = step < rows.length[number, None]  # (block, longest)
-    entry = torch.where(inside, rows.start[number, None] + step, 0)
-    return rows.index[entry], (rows.weight[entry] * inside).sqrt_()
-
-
-def _solve_block(entries: torch.Tensor, root: torch.Tensor) -> torch.Tensor:
-    """(I + UᵀU)⁻¹ Uᵀ√w by whichever system is smaller; U is `(block, longest, factors)`, √w `(block, longest, 1)`."""
-    longest, factors = entries.shape[1:]
-    flipped = entries.transpose(1, 2)
+def solve_rows(problem: Problem, number: torch.Tensor, longest: int) -> torch.Tensor:
+    """The solutions of some rows of up to `longest` entries, `(block, factors)`, by whichever system is smaller."""
+    factors = len(problem.spread)
+    scale = torch.rsqrt(problem.spread + problem.strength[number, None])[:, None, :]  # (block, 1, factors) D^(-½)
+    everything = slice(0, factors)
     if longest < factors:
-        return (flipped @ _solve_shifted(entries @ flipped, root)).squeeze(2)
-    return _solve_shifted(flipped @ entries, flipped @ root).squeeze(2)
+        index, root = problem.padded(number, slice(0, longest))
+        entries = problem.weighted(index, root, everything).mul_(scale)  # (block, longest, factors) U
+        flipped = entries.transpose(1, 2)
+        solved = (flipped @ solve_shifted(entries @ flipped, root[:, :, None])).squeeze(2)
+        return solved.mul_(scale[:, 0])
+    gram = torch.zeros(len(number), factors, factors, device=scale.device)
+    right = torch.zeros(len(number), factors, 1, device=scale.device)
+    for part in parts(longest, len(number) * factors):
+        index, root = problem.padded(number, part)
+        entries = problem.weighted(index, root, everything).mul_(scale)  # (block, part, factors) U
+        flipped = entries.transpose(1, 2)
+        gram.baddbmm_(flipped, entries)
+        right.baddbmm_(flipped, root[:, :, None])
+    return solve_shifted(gram, right).squeeze(2).mul_(scale[:, 0])
 
 
-def _solve_shifted(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def parts(longest: int, width: int) -> list[slice]:
+    """Cut places 0 to `longest`, of `width` numbers each, into parts of no more than a block holds."""
+    step = max(1, BLOCK_FLOATS // width)
+    return [slice(start, min(start + step, longest)) for start in range(0, longest, step)]
+
+
+def solve_shifted(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """(I + gram)⁻¹ right for each matrix of a batch, `(block, n, n)` and `(block, n, 1)`; gram is overwritten."""
     gram.diagonal(dim1=1, dim2=2).add_(1.0)
     return torch.cholesky_solve(right, _cholesky(gram))

@@ -80,12 +80,14 @@ def test_fold_in_gives_the_vectors_of_the_fit() -> None:
 def test_scale_of_the_weights_does_not_matter() -> None:
     world = random_interactions()
     dense = world.matrix.toarray()
-    one = IALS(IALSSettings(factors=8)).fit(interactions_of(dense))
-    other = IALS(IALSSettings(factors=8)).fit(interactions_of(dense * 50))
+    one = IALS(IALSSettings(factors=8, bfloat16=False)).fit(interactions_of(dense))
+    other = IALS(IALSSettings(factors=8, bfloat16=False)).fit(interactions_of(dense * 50))
     np.testing.assert_allclose(one.title_factors, other.title_factors, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("setting", ["factors", "iterations", "unobserved_pull", "regularisation", "initial_spread"])
+@pytest.mark.parametrize(
+    "setting", ["factors", "iterations", "unobserved_pull", "regularisation", "initial_spread", "relaxation"]
+)
 def test_settings_that_cannot_be_are_refused(setting: str) -> None:
     with pytest.raises(InputError, match=f"{setting} is 0"):
         IALSSettings(**{setting: 0})
