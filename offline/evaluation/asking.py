@@ -63,7 +63,7 @@ _OPTIONS = (
     ),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of splits at random."),
     _path("--save-split", text="Also write the split to this folder, as files for --train, --context and --test."),
-    click.option("--metrics", default=DEFAULT_METRICS, show_default=True, help="Metrics with their cuts; see below."),
+    click.option("--metrics", default=DEFAULT_METRICS, show_default=True, help="Metrics with their cuts; see above."),
     _path("--titles", text="Titles with genres (title_id, genres), for genre-diversity and calibration."),
     click.option("--segments", default=None, help="Also look at segments: some of activity,age,country,titles, or all."),
     click.option("--keep-seen", is_flag=True, help="Rank what a member has already seen, too."),
@@ -153,10 +153,11 @@ def answer(request: Request, source: "Source", from_lake: FromLake | None) -> "R
     ------
     InputError : what is asked for cannot be done; see `evaluate_models`.
     """
-    if not source.named and from_lake is not None:
-        return from_lake(request)
     if not source.named:
-        raise InputError("no files to evaluate on; expected --train FILE --test FILE, or --data FILE --split METHOD")
+        if from_lake is None:
+            raise InputError("no files to evaluate on; expected --train FILE --test FILE, or --data FILE --split METHOD")
+        _require_lake_options(request, source)
+        return from_lake(request)
     # Loading torch takes seconds, which `--help` and a mistyped option should not wait for.
     from offline.evaluation.floors import FLOOR
     from offline.evaluation.genres import read_genres
@@ -180,6 +181,14 @@ def answer(request: Request, source: "Source", from_lake: FromLake | None) -> "R
         protocol=parts.protocol,
         progress=lambda sentence: click.echo(sentence, err=True),
     )
+
+
+def _require_lake_options(request: Request, source: "Source") -> None:
+    """Refuse options that say nothing where the lake is evaluated on, which has its own split and titles."""
+    given = {"--split": source.split, "--context-share": source.context_share, "--save-split": source.save_split}
+    for option, value in {**given, "--titles": request.titles}.items():
+        if value is not None:
+            raise InputError(f"{option} goes with files; none is named, and the lake is split by time and has its own titles")
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -104,6 +104,11 @@ def test_without_files_the_lake_is_asked() -> None:
     assert result.output == "from the lake\n"
     assert asked[0].models == {"ials": ("ials", {"factors": "4"})}
     assert asked[0].keep_seen
+    for option, value in (("--split", "time"), ("--titles", "titles.csv"), ("--save-split", "parts"), ("--context-share", "0.5")):
+        refused = run(option, value, command=evaluate_command(from_lake))
+        assert refused.exit_code == 2
+        assert f"error: {option} goes with files" in refused.output
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("method", ["time", "leave-one-out", "member", "random"])

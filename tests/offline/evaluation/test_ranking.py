@@ -61,3 +61,18 @@ def test_padding_is_never_a_hit() -> None:
     test = sparse.csr_array(np.array([[0.0, 1.0], [1.0, 1.0]]))
     ranked = np.array([[1, -1], [-1, -1]], np.int32)
     assert find_hits(ranked, test).tolist() == [[True, False], [False, False]]
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 8))
+def test_more_ranks_and_earlier_hits_never_hurt(seed: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    hits = random.random((20, 9)) < 0.3
+    relevant = hits.sum(axis=1) + random.integers(1, 4, 20)
+    for name in ("recall", "hr", "mrr"):
+        assert (MEMBER_METRICS[name](hits, relevant, k + 1) >= MEMBER_METRICS[name](hits, relevant, k)).all(), name
+    earlier = hits.copy()
+    earlier[:, k - 1 : k + 1] = -np.sort(-hits[:, k - 1 : k + 1].astype(int), axis=1) > 0  # a hit just below moves up
+    for name, metric in MEMBER_METRICS.items():
+        assert (metric(earlier, relevant, k) >= metric(hits, relevant, k) - 1e-12).all(), name
+        assert (metric(hits, relevant, k) <= 1).all(), name
