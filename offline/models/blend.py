@@ -8,7 +8,7 @@ import functools
 import itertools
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -24,6 +24,8 @@ from offline.models.topk import Exclude, TopK
 from offline.models.trial import HeldOut, Trial
 from shared.errors import InputError, ModelError
 
+M = TypeVar("M", bound=Model[Any])
+
 MEMBERS_AT_ONCE = 2048
 _INNER = "inner/"
 _INNER_NUMBER = "inner_number"
@@ -32,7 +34,7 @@ _INNER_NUMBER = "inner_number"
 class BlendSettings(Settings, frozen=True):
     """What to blend, and what to learn the weights on."""
 
-    sources: str = "auto"  # names of models with commas between; auto: what suits the data and the machine
+    sources: str = "auto"  # names of models, as ials+ease; auto: what suits the data and the machine
     parts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)  # settings of the sources, by their names
     depth: Annotated[int, msgspec.Meta(ge=1)] = 300  # titles that each source names for a member
     held_out: HeldOut = "random"  # of each member's interactions, what the weights are learned on
@@ -43,10 +45,17 @@ class BlendSettings(Settings, frozen=True):
 
 
 class Blended(NamedTuple):
-    """A ranking, and of its titles each source's own score, `(n, k)`, NaN where the source does not name the title."""
+    """A ranking, and what the sources said.
+
+    Attributes
+    ----------
+    scores : of the ranking's titles each source's own score, `(n, k)`, NaN where the source does not name the title.
+    lists : the first k titles of each source.
+    """
 
     top: TopK
     scores: dict[str, FloatArray]
+    lists: dict[str, TopK]
 
 
 class Blend(Model[BlendSettings]):
@@ -78,7 +87,7 @@ class Blend(Model[BlendSettings]):
         if not (interactions.matrix.data > 0).any():
             raise ModelError("blend: no interaction has a weight above 0, so there is nothing to learn from")
         wanted = self.settings.sources
-        names = auto_sources(interactions) if wanted == "auto" else _names(wanted)
+        names = auto_sources(interactions, self.settings.parts) if wanted == "auto" else _names(wanted)
         trial = self._trial(interactions) if len(names) > 1 else None
         rounds = [(trial, name) for name in names] if trial is not None else []
         steps: list[tuple[Trial | None, str]] = [*rounds, *((None, name) for name in names)]
@@ -152,14 +161,18 @@ class Blend(Model[BlendSettings]):
 
     def _mixed(self, lists: Sequence[TopK], k: int) -> Blended:
         top, scores = mix(unite(lists, self.settings.depth), self.weights, k)
-        return Blended(top, dict(zip(self.sources, scores, strict=True)))
+        firsts = [TopK(one.titles[:, :k], one.scores[:, :k]) for one in lists]
+        return Blended(top, dict(zip(self.sources, scores, strict=True)), dict(zip(self.sources, firsts, strict=True)))
 
     def _joined(self, parts: Sequence[Blended], k: int) -> Blended:
-        nothing = np.empty((0, k), np.float32)
-        titles = np.concatenate([nothing.astype(np.int32), *(part.top.titles for part in parts)])
-        scores = np.concatenate([nothing, *(part.top.scores for part in parts)])
-        own = {name: np.concatenate([nothing, *(part.scores[name] for part in parts)]) for name in self.sources}
-        return Blended(TopK(titles, scores), own)
+        nothing = TopK(np.empty((0, k), np.int32), np.empty((0, k), np.float32))
+        nobody = Blended(nothing, dict.fromkeys(self.sources, nothing.scores), dict.fromkeys(self.sources, nothing))
+        parts = [nobody, *parts]
+        return Blended(
+            _together([part.top for part in parts]),
+            {name: np.concatenate([part.scores[name] for part in parts]) for name in self.sources},
+            {name: _together([part.lists[name] for part in parts]) for name in self.sources},
+        )
 
     def _trial(self, interactions: Interactions) -> Trial | None:
         settings = self.settings
@@ -221,9 +234,9 @@ def _inner_state(state: Arrays) -> tuple[int, Arrays] | None:
 
 
 def _names(sources: str) -> list[str]:
-    names = [name.strip() for name in sources.split(",") if name.strip()]
+    names = [name.strip() for name in sources.replace("+", ",").split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise InputError(f"blend: sources is {sources!r}; expected names of models, each once, with commas between")
+        raise InputError(f"blend: sources is {sources!r}; expected names of models, each once, with + or commas between")
     return names
 
 
@@ -235,9 +248,19 @@ def _blocks(members: int) -> list[slice]:
     return [slice(start, min(start + MEMBERS_AT_ONCE, members)) for start in range(0, members, MEMBERS_AT_ONCE)]
 
 
+def _together(parts: Sequence[TopK]) -> TopK:
+    return TopK(np.concatenate([part.titles for part in parts]), np.concatenate([part.scores for part in parts]))
+
+
 def _prefixed(prefix: str, arrays: Arrays) -> Arrays:
     return {prefix + name: array for name, array in arrays.items()}
 
 
 def _without_prefix(prefix: str, arrays: Arrays) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def part_of(model: Model[Any], kind: type[M]) -> M | None:
+    """The model itself or the source of a blend that is of a kind, such as the iALS whose factors others need."""
+    parts = [model, *(model.sources.values() if isinstance(model, Blend) else ())]
+    return next((part for part in parts if isinstance(part, kind)), None)
