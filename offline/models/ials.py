@@ -17,9 +17,10 @@ from scipy import sparse
 from offline.interactions import Interactions
 from offline.models.alternation import HalfStep, Solver
 from offline.models.contract import Arrays, Checkpoint, Members, Model, Pass, Progress, Settings
+from offline.models.factor_topk import FactorRanking
 from offline.models.least_squares import NOT_FINITE, Penalty, SparseRows, device_of, solve, to_numpy
 from offline.models.parallel import Workers
-from offline.models.topk import Exclude, TopK, top_k
+from offline.models.topk import Exclude, TopK
 from shared.errors import InputError, ModelError
 from shared.fold_in import Terms
 
@@ -89,6 +90,8 @@ class IALS(Model[IALSSettings]):
     popularity: FloatArray
     weight_scale: float
     unobserved_weight: float
+
+    _ranking: FactorRanking | None = None
 
     def fit(self, interactions: Interactions, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> Self:
         """Alternate between members and titles; see `Model.fit`.
@@ -188,18 +191,11 @@ class IALS(Model[IALSSettings]):
         return self._rank(self.fold_in(self._checked_histories(histories).matrix), k, exclude)
 
     def _rank(self, vectors: FloatArray, k: int, exclude: Exclude) -> TopK:
-        device = device_of(self.settings.device)
-        members = torch.from_numpy(vectors).to(device)  # (n, factors)
-        titles = torch.from_numpy(self.title_factors).to(device)  # (titles, factors)
-        popularity = torch.from_numpy(self.popularity).to(device)  # (titles,)
-        unknown = ~members.any(dim=1)  # (n,)
-
-        def score(rows: slice, columns: slice) -> torch.Tensor:
-            tile = members[rows] @ titles[columns].T  # (block, tile)
-            tile[unknown[rows]] = popularity[columns]
-            return tile
-
-        return top_k(score, len(vectors), len(self.title_ids), k, exclude, device)
+        ranking = self._ranking
+        if ranking is None or ranking.titles is not self.title_factors:
+            ranking = FactorRanking(self.title_factors, self.popularity, device_of(self.settings.device))
+            self._ranking = ranking
+        return ranking.top_k(vectors, k, exclude)
 
     @property
     def penalty(self) -> Penalty:

@@ -1,7 +1,7 @@
 """The best k titles of each member, exactly, in blocks of bounded memory.
 
 `top_k` asks a scorer for one tile (some members x some titles) at a time, leaves out what is excluded, and keeps a
-running best k. Every model's `recommend` ends here.
+running best k. Where scores are products of vectors, `factor_topk` is faster.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,10 +49,7 @@ def top_k(score: Scorer, members: int, titles: int, k: int, exclude: Exclude = N
     ------
     InputError : k is below 1, or `exclude` has another shape.
     """
-    if k < 1:
-        raise InputError(f"k is {k}; expected at least 1")
-    if exclude is not None and exclude.shape != (members, titles):
-        raise InputError(f"exclude is {exclude.shape}; expected a row a member and a column a title, {members, titles}")
+    check(k, members, titles, exclude)
     best = TopK(np.full((members, k), -1, np.int32), np.full((members, k), -np.inf, np.float32))
     block = max(1, TILE_SCORES // max(1, min(titles, TITLE_TILE)))
 
@@ -64,8 +61,21 @@ def top_k(score: Scorer, members: int, titles: int, k: int, exclude: Exclude = N
         best.titles[rows, :width] = np.where(found, indices, -1)
 
     with Workers(device) as workers:
-        workers.for_each(rank_block, _slices(members, block))
+        workers.for_each(rank_block, slices(members, block))
     return best
+
+
+def check(k: int, members: int, titles: int, exclude: Exclude) -> None:
+    """Raise `InputError` for a k below 1, or an `exclude` of another shape."""
+    if k < 1:
+        raise InputError(f"k is {k}; expected at least 1")
+    if exclude is not None and exclude.shape != (members, titles):
+        raise InputError(f"exclude is {exclude.shape}; expected a row a member and a column a title, {members, titles}")
+
+
+def slices(length: int, step: int) -> Iterator[slice]:
+    """Cut `length` rows into blocks of `step`."""
+    return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
 def _best_of_rows(
@@ -74,7 +84,7 @@ def _best_of_rows(
     """Run over all tiles of one block of members; returns `(block, min(k, titles))` scores and indices."""
     kept_scores = torch.empty((rows.stop - rows.start, 0))
     kept_titles = torch.empty((rows.stop - rows.start, 0), dtype=torch.int64)
-    for columns in _slices(titles, TITLE_TILE):
+    for columns in slices(titles, TITLE_TILE):
         tile = score(rows, columns)  # (block, tile)
         if exclude is not None:
             _mask(tile, exclude, rows, columns)
@@ -122,7 +132,3 @@ def _mask(tile: torch.Tensor, exclude: sparse.csr_array[np.float32], rows: slice
     inside = (titles >= columns.start) & (titles < columns.stop)
     cells = members[inside].astype(np.int64) * tile.shape[1] + (titles[inside] - columns.start)
     tile.view(-1).index_fill_(0, torch.from_numpy(cells).to(tile.device), -torch.inf)
-
-
-def _slices(length: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))
