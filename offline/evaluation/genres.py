@@ -42,7 +42,8 @@ def read_genres(path: str | Path) -> Genres:
         raise InputError(f"{path}: cannot be read ({str(error).strip()})") from None
     for name in ("title_id", "genres"):
         if name not in table.column_names:
-            raise InputError(f"{path}: there is no column {name!r}; expected title_id and genres, found {table.column_names}")
+            found = ", ".join(table.column_names)
+            raise InputError(f"{path}: there is no column {name!r}; expected title_id and genres, found {found}")
     ids = table["title_id"].cast(pa.string()).to_pylist()
     return dict(zip(ids, map(_listed, table["genres"].to_pylist()), strict=True))
 

@@ -33,21 +33,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def __str__(self) -> str:
+        held_out = _percent(self.test_share)
         if self.method == "time":
-            known = (
-                f", the earlier {self.context_share:.0%} of each member's known when recommending" if self.context_share else ""
-            )
-            return f"split by time: the newest {self.test_share:.0%} held out{known}"
+            known = f", the earlier {_percent(self.context_share)} of each member's known" if self.context_share else ""
+            return f"split by time: the newest {held_out} held out{known}"
         if self.method == "leave-one-out":
             return "leave-one-out: each member's last title held out"
         if self.method == "member":
-            return f"split by member: {self.test_share:.0%} not trained on, {self.fold_in_share:.0%} of each one's titles known"
-        return f"random split: {self.test_share:.0%} of each member's titles held out (seed {self.seed})"
+            return f"split by member: {held_out} not trained on, {_percent(self.fold_in_share)} of each one's titles known"
+        return f"random split: {held_out} of each member's titles held out (seed {self.seed})"
 
     @property
     def fold_in_share(self) -> float:
         """The share of a member's titles that is known in a split by member."""
         return 0.8 if self.context_share is None else self.context_share
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def split_rows(rows: InteractionRows, plan: Plan) -> Split:

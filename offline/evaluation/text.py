@@ -8,6 +8,8 @@ from offline.evaluation.bootstrap import Estimate
 if TYPE_CHECKING:
     from offline.evaluation.report import Report
 
+FEW_MEMBERS = 30  # below, resampling them says too little of those who were not asked
+
 
 def report_text(report: "Report") -> str:
     """All tables of a report: every member, those with a history where these are fewer, and each kind of segment."""
@@ -18,7 +20,8 @@ def report_text(report: "Report") -> str:
     )
     for group, what in (("all", "all test members"), ("known", "test members with a history")):
         if group == "all" or report.members[group] != report.members["all"]:
-            lines += ["", f"{what}: {report.members[group]:,}", *_differences(report, group)]
+            few = ", too few for the intervals to mean much" if report.members[group] < FEW_MEMBERS else ""
+            lines += ["", f"{what}: {report.members[group]:,}{few}", *_differences(report, group)]
     if report.floor in report.models:
         lines += ["", f"the strongest floor is {report.floor!r}"]
     lines += ["fitted in " + ", ".join(f"{result.fit_s:.1f} s ({label})" for label, result in report.models.items())]
