@@ -9,6 +9,7 @@ import click
 
 from offline.evaluation.asking import Request
 from offline.evaluation.command import compare_command, evaluate_command
+from offline.training.command import train_command
 from shared import config as configuration
 from shared import erasure, store, topics
 from shared.cli import Group, config_option, log_options
@@ -28,7 +29,6 @@ def main() -> None:
 _JOBS = {
     "ingest": "Land the Kafka topics in Delta: bronze as they came, silver by event_id, the unreadable in quarantine.",
     "replay": "Fold the whole log into member states and merge them into Redis.",
-    "train-ials": "Train iALS on all plays and register the model.",
     "similar": "Find each title's nearest neighbours in the newest model.",
     "popularity": "Rank the catalogue by plays: overall, lately, and by country.",
     "candidates": "Rank the best titles for every member with the newest model.",
@@ -97,13 +97,16 @@ def import_(folder: str, config_path: str | None, force: bool) -> None:
 @config_option
 @click.option("--force", is_flag=True, help="Run every job, also those whose inputs have not changed.")
 def nightly(config_path: str | None, force: bool) -> None:
-    """Run ingest, replay, train-ials, similar, popularity, candidates, evaluate and publish, in this order.
+    """Run ingest, replay, train, similar, popularity, candidates, evaluate and publish, in this order.
 
     After a failure, run it again: jobs that succeeded and whose inputs have not changed since are skipped.
     """
     context = _context(config_path, "nightly", _NEEDS["ingest"])
     from offline.dag import NIGHTLY
     from offline.jobs import run_all
+    from offline.training.configured import configured_model
+
+    configured_model(context.config.training)  # a mistake in the settings is told before hours of other jobs
 
     run_all(NIGHTLY, context, force=force)
 
@@ -124,6 +127,15 @@ def _evaluate_on_lake(request: Request) -> Any:
     )
 
 
+def _train_on_lake(config_path: str | None, model: str | None, force: bool) -> None:
+    context = _context(config_path, "train")
+    from offline.jobs import run_all
+    from offline.training.jobs import train_job
+
+    run_all([train_job(model)], context, force=force)
+
+
+main.add_command(train_command(_train_on_lake))
 main.add_command(evaluate_command(_evaluate_on_lake))
 main.add_command(compare_command(_evaluate_on_lake))
 

@@ -2,12 +2,12 @@
 
 from offline import candidates, evaluate, ingest, popularity, publish, replay, similar
 from offline.jobs import Job
-from offline.training import ials_job
+from offline.training import jobs as training
 
 NIGHTLY: tuple[Job, ...] = (
     ingest.JOB,
     replay.JOB,
-    ials_job.JOB,
+    training.JOB,
     similar.JOB,
     popularity.JOB,
     candidates.JOB,

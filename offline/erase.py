@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 from offline.jobs import Context, Job
 from offline.models import storage
 from offline.table_files import data_files_with, log_files_with, readable_as_files
+from offline.training import unfinished
 from shared import erasure, store, tables
 from shared.erasure import Ends
 from shared.errors import InputError
@@ -127,6 +128,7 @@ def _literally(text: str) -> str:
 
 def _erase_from_models(lake: Lake, member_id: str, say: Callable[[str], None]) -> Erased:
     """Put every saved model that has the member back without, in a new folder, and remove the old one."""
+    _remove(lake.url(unfinished.FOLDER))  # has members without their ids, in whom nobody can be found
     registered = {row["folder"] for row in lake.read(tables.MODELS).select("folder").collect()}
     removed = left = 0
     for folder in sorted(registered | set(_model_folders(lake))):
@@ -144,11 +146,17 @@ def _erase_from_models(lake: Lake, member_id: str, say: Callable[[str], None]) -
         DeltaTable.forPath(lake.spark, lake.path(tables.MODELS)).update(
             F.col("folder") == folder, {"folder": F.lit(renewed), "members": F.col("members") - 1}
         )
-        filesystem, path = fsspec.core.url_to_fs(lake.url(folder).replace("s3a://", "s3://", 1))
-        filesystem.rm(path, recursive=True)
+        _remove(lake.url(folder))
         removed += 1
     say(f"  {'models':<20} {removed:>8} rewritten; left: {left} models with the member")
     return Erased(removed, left)
+
+
+def _remove(url: str) -> None:
+    """Remove a folder, if it is there."""
+    filesystem, path = fsspec.core.url_to_fs(url.replace("s3a://", "s3://", 1))
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
 
 
 def _model_folders(lake: Lake) -> list[str]:

@@ -17,7 +17,8 @@ from offline.evaluation.split import earlier_half
 from offline.interactions import Interactions
 from offline.jobs import Context, Job
 from offline.models import create_model
-from offline.training import ials_job
+from offline.training.configured import configured_model, settings_of
+from offline.training.rows import from_batches
 from shared import tables
 from shared.errors import InputError
 from shared.lake import ArrowFunction, Lake
@@ -31,10 +32,12 @@ SEGMENTS = ("activity", "age", "country", "titles")
 
 
 def work(context: Context) -> dict[str, str]:
-    """Evaluate iALS with the configured settings beside popularity, and keep the figures."""
-    chosen: dict[str, Any] = msgspec.to_builtins(ials_job.settings(context.config.training))
-    share = context.config.training.test_share
-    report = on_lake(context.lake, {"ials": ("ials", chosen)}, _metrics(context.lake), share, segments=SEGMENTS)
+    """Evaluate the model in use with its configured settings beside popularity, and keep the figures."""
+    training = context.config.training
+    name = configured_model(training).name
+    report = on_lake(
+        context.lake, {name: (name, settings_of(training, name))}, _metrics(context.lake), training.test_share, segments=SEGMENTS
+    )
     found = [
         {
             "run_id": context.run_id,
@@ -147,7 +150,7 @@ def _evaluator(asked: _Asked) -> ArrowFunction:
 
 
 def _indexed(table: pa.Table) -> Interactions:
-    return ials_job.from_batches(table.to_batches())
+    return from_batches(table.to_batches())
 
 
 def _times(interactions: Interactions) -> "np.ndarray[Any, np.dtype[np.int64]]":
@@ -157,9 +160,13 @@ def _times(interactions: Interactions) -> "np.ndarray[Any, np.dtype[np.int64]]":
 
 JOB = Job(
     name="evaluate",
-    summary="compare iALS with popularity on a split by time",
+    summary="compare the model in use with popularity on a split by time",
     reads=(tables.PLAYS,),
     writes=(),
     work=work,
-    settings=lambda config: [msgspec.to_builtins(ials_job.settings(config.training)), config.training.test_share],
+    settings=lambda config: [
+        config.training.model,
+        msgspec.to_builtins(configured_model(config.training).settings),
+        config.training.test_share,
+    ],
 )

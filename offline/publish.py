@@ -161,7 +161,8 @@ class Publisher:
         self._lake.append(self._lake.rows([note], tables.PUBLISHED), tables.PUBLISHED)
 
     def _candidates(self) -> DataFrame:
-        return self._lake.read(tables.CANDIDATES, self._sources[tables.CANDIDATES.name])
+        rows = self._lake.read(tables.CANDIDATES, self._sources[tables.CANDIDATES.name])
+        return rows.select("member_id", "titles", "scores")
 
     def _titles(self) -> list[Title]:
         rows = self._lake.read(tables.TITLES, self._sources[tables.TITLES.name]).orderBy("title_id").collect()

@@ -140,8 +140,9 @@ def find_seeds(serving: Serving, state: MemberState) -> tuple[Seed, ...]:
 def _retrieved(serving: Serving, precomputed: Candidates | None, fresh: Candidates | None) -> Scores:
     """The candidates' scores in [CANDIDATE_FLOOR, 1] at their titles, 0 elsewhere: (titles,) float32.
 
-    Precomputed and fresh scores are products with the same title factors, so they are mixed as they are. A title that only one
-    of the two lists names has at most the other's last score there, and gets that.
+    Both have the scale of products with the snapshot's title factors: the fresh scores are such products, the precomputed ones
+    get that scale where a blend ranked them. So they are mixed as they are. A title that only one of the two lists names has at
+    most the other's last score there, and gets that.
     """
     scaled = np.zeros(serving.count, dtype=np.float32)
     lists = [candidates for candidates in (precomputed, fresh) if candidates is not None]

@@ -7,7 +7,7 @@ start of each command and by `Recommender.from_config`.
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -77,11 +77,14 @@ class JobsConfig(Section, frozen=True):
 class TrainingConfig(Section, frozen=True):
     """Offline training and candidates."""
 
+    model: str = "blend"  # what candidates come from: the name of a model; a blend chooses its sources by data and machine
+    settings: dict[str, dict[str, Any]] = {}  # of models by name, as [training.settings.ease], beyond what stands below
     factors: Count = 64
     iterations: Count = 10
     unobserved_pull: Positive = 20.0  # of all entries together to 0, beside 1 of the observed ones together to 1
     regularisation: Annotated[float, msgspec.Meta(ge=0)] = 0.005  # scaled by how often a member or title occurs
     candidates: Count = 300  # top-K kept for each member
+    new_title_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.05  # of them, titles without plays, by their genres
     similar: Count = 50  # neighbours kept for each title
     seed: int = 7
     test_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = (

@@ -56,6 +56,8 @@ _LOCAL_SETTINGS = {
 }
 _COMPARED = (NumericType, StringType)
 """Types of columns that Delta keeps the smallest and greatest value of, for skipping files."""
+_NEW_COLUMNS = ("mergeSchema", "true")
+"""Lets a table that an older version made gain the columns that this one writes; its earlier rows are null there."""
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 """How Spark logs in a process of its own: what goes wrong is told by the command, in one sentence."""
@@ -219,7 +221,7 @@ class Lake:
 
     def append(self, frame: DataFrame, table: Table, transaction: tuple[str, int] | None = None) -> None:
         """Add rows. With a transaction (application id, growing number), repeating it adds nothing."""
-        writer = _conform(frame, table).write.format("delta").mode("append")
+        writer = _conform(frame, table).write.format("delta").mode("append").option(*_NEW_COLUMNS)
         if transaction is not None:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         writer.save(self.path(table))
@@ -254,7 +256,7 @@ class Lake:
 
     def overwrite(self, frame: DataFrame, table: Table) -> int:
         """Replace a table's rows in one commit; earlier versions stay readable. Returns the new version."""
-        _conform(frame, table).write.format("delta").mode("overwrite").save(self.path(table))
+        _conform(frame, table).write.format("delta").mode("overwrite").option(*_NEW_COLUMNS).save(self.path(table))
         return self.version(table)
 
     def delete(self, table: Table, condition: Column) -> int:

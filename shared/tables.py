@@ -95,18 +95,20 @@ INTERACTIONS = Table(
     "gold/interactions",
     "member_id STRING, title_id STRING, weight FLOAT, at_ms LONG, country STRING",
     key=("member_id", "title_id"),
-    written_by="train-ials",
+    written_by="train",
     personal=("member_id",),
 )
 
 MODELS = Table(
     "ops/models",
     "name STRING, version STRING, folder STRING, trained_at_ms LONG, interactions_version LONG, members LONG, titles LONG, "
-    "settings STRING, seconds DOUBLE",
+    "settings STRING, seconds DOUBLE, data_fingerprint STRING, cpu_seconds DOUBLE, peak_memory_mb DOUBLE, device STRING, "
+    "resumed_from INT, metrics MAP<STRING, DOUBLE>, versions MAP<STRING, STRING>",
     key=("name", "version"),
-    written_by="train-ials",
+    written_by="train",
 )
-"""Every model that was trained; `folder` is relative to the lake's root. The newest of a name is the one in use."""
+"""Every model that was trained, with the record of its run; `folder` is relative to the lake's root. The newest of a name is
+the one in use. `resumed_from` is the pass of an interrupted run that this one went on from, null for none."""
 
 METRICS = Table(
     "ops/metrics",
@@ -132,11 +134,12 @@ POPULARITY = Table(
 
 CANDIDATES = Table(
     "gold/candidates",
-    "member_id STRING, titles ARRAY<STRING>, scores ARRAY<FLOAT>",
+    "member_id STRING, titles ARRAY<STRING>, scores ARRAY<FLOAT>, source_scores MAP<STRING, ARRAY<FLOAT>>",
     key=("member_id",),
     written_by="candidates",
     personal=("member_id",),
 )
+"""Best first by `scores`. `source_scores` has for each source its own scores of the titles, null where it does not name one."""
 
 TITLE_FACTORS = Table(
     "gold/title_factors",

@@ -30,7 +30,7 @@ STEP_NAMES = {
     "import": "import: files to Delta",
     "ingest": "ingest: Kafka to Delta",
     "replay": "replay: the log to member states, to Redis",
-    "train-ials": "train-ials: fit iALS",
+    "train": "train: fit and blend models",
     "similar": "similar: neighbours of every title",
     "popularity": "popularity: overall, lately, by country",
     "candidates": "candidates: top-K for every member",

@@ -28,7 +28,7 @@ def newest(lake: Lake, name: str) -> str:
     """
     rows = lake.read(tables.MODELS).where(F.col("name") == name).orderBy(F.desc("trained_at_ms")).limit(1).collect()
     if not rows:
-        raise ModelError(f"the lake at {lake.root} holds no {name!r} model yet; run train-{name} first")
+        raise ModelError(f"the lake at {lake.root} holds no {name!r} model yet; run train first, or train --model {name}")
     return lake.url(rows[0]["folder"])
 
 

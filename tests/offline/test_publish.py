@@ -10,9 +10,11 @@ from scipy import sparse
 
 from offline import candidates, labels, popularity, publish
 from offline.jobs import Context, run
-from offline.models import IALS
+from offline.models import IALS, Blend
+from offline.models.blend import part_of
 from offline.publish import Publisher, rollback
-from offline.training import ials_job, model_store
+from offline.training import jobs as training
+from offline.training import model_store
 from shared import codecs, keys, store, tables
 from shared.config import Config
 from shared.errors import SnapshotError
@@ -88,23 +90,24 @@ def test_a_snapshot_folds_in_as_the_model_behind_its_candidates(ready: Context) 
     played = [made for made in plays(400) if made.title_id != "t07"]  # a title of the catalogue that nobody played
     lake.overwrite(play_rows(lake, played), tables.PLAYS)
     lake.overwrite(lake.read(tables.TITLES).where("title_id != 't09'"), tables.TITLES)  # and one that has left it
-    for job in (ials_job.JOB, candidates.JOB, publish.JOB):
+    for job in (training.JOB, candidates.JOB, publish.JOB):
         run(job, ready)
     version, _ = served(ready)
     snapshot = SnapshotStore(store.connect(ready.config.redis), ready.config.redis.namespace).load(version)
     fold_in = FoldIn.of(snapshot.arrays, len(snapshot.catalogue))
     assert fold_in is not None
-    with model_store.loaded(model_store.newest(lake, "ials")) as model:
-        assert isinstance(model, IALS)
+    with model_store.loaded(model_store.newest(lake, "blend")) as model:
+        ials = part_of(model, IALS)
+        assert isinstance(model, Blend) and ials is not None
         factors, names = snapshot.arrays["title_factors"], list(model.title_ids)
         assert "t07" not in names and "t09" in names
         for title_id in ("t00", "t08", "t39"):
-            assert np.array_equal(factors[snapshot.catalogue.index[title_id]], model.title_factors[names.index(title_id)])
+            assert np.array_equal(factors[snapshot.catalogue.index[title_id]], ials.title_factors[names.index(title_id)])
         assert not factors[snapshot.catalogue.index["t07"]].any()
         history = {"t02": 1.0, "t04": 0.5}
         row = sparse.lil_array((1, len(names)), dtype=np.float32)
         row[0, [names.index(title_id) for title_id in history]] = list(history.values())
-        expected = model.fold_in(row.tocsr())
+        expected = ials.fold_in(row.tocsr())
     indices = np.array([snapshot.catalogue.index[title_id] for title_id in history], np.int32)
     vectors = fold_in.vectors([History(indices, np.array(list(history.values()), np.float32))])
     assert np.allclose(vectors, expected, rtol=0.02, atol=0.02 * np.abs(expected).max())  # but for the title that has left
