@@ -68,7 +68,7 @@ class SequenceModel(Model[SequenceSettings]):
         self.known = played if features is None else played | (np.diff(features.indptr) > 0)
         histories = Histories.of(interactions, self.mean_weight)
         random = np.random.default_rng(settings.seed)
-        trained, holdout = hold_out(histories.shuffled(random), settings.held_out_members, random)
+        trained, holdout = hold_out(histories.shuffled(random), played, settings.held_out_members, random)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             titles = Titles(settings.dim, torch.from_numpy(played), features).to(device)
@@ -80,6 +80,8 @@ class SequenceModel(Model[SequenceSettings]):
             self._figures["validation ndcg@10"] = best.metric
         self.title_vectors = titles().detach().cpu().numpy()
         self.member_vectors = self._encode(histories)
+        if not np.isfinite(self.title_vectors).all() or not np.isfinite(self.member_vectors).all():
+            raise ModelError("sequence: the vectors are not finite; expected a smaller learning_rate")
         return self
 
     def recommend(self, members: Members, k: int, exclude: Exclude = None) -> TopK:

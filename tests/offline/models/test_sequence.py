@@ -148,14 +148,15 @@ def test_an_epoch_predicts_every_play_once() -> None:
 
 def test_held_out_plays_are_not_trained_on() -> None:
     histories = Histories.of(stepping(), 1.0)
-    trained, holdout = hold_out(histories, 55, np.random.default_rng(0))
+    trained, holdout = hold_out(histories, np.ones(20, np.bool_), 55, np.random.default_rng(0))
     assert holdout is not None
     assert (len(holdout.targets), len(trained.titles)) == (55, 600 * 6 - 55)
     assert (trained.lengths == 5).sum() == 55
     np.testing.assert_array_equal(holdout.histories.lengths, 5)
     last = holdout.histories.titles[holdout.histories.start[1:] - 1]
     np.testing.assert_array_equal(holdout.targets, (last + 7) % 20)
-    assert hold_out(random_histories(), 5_000, np.random.default_rng(0))[1] is None  # too few to tell anything
+    few = random_histories()
+    assert hold_out(few, np.ones(40, np.bool_), 5_000, np.random.default_rng(0)) == (few, None)  # too few to tell anything
 
 
 def test_training_ends_where_validation_does_not_improve_and_keeps_the_best() -> None:
