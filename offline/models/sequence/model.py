@@ -8,6 +8,7 @@ import torch
 
 from offline.interactions import Interactions
 from offline.models.contract import Checkpoint, Members, Model, Progress
+from offline.models.factor_topk import FactorRanking
 from offline.models.least_squares import device_of
 from offline.models.sequence.batches import newest
 from offline.models.sequence.encoding import encode
@@ -17,12 +18,12 @@ from offline.models.sequence.network import Encoder, Titles
 from offline.models.sequence.objective import Objective
 from offline.models.sequence.settings import SequenceSettings
 from offline.models.sequence.training import Training
-from offline.models.topk import Exclude, TopK, top_k
+from offline.models.topk import Exclude, TopK
 from shared.errors import ModelError
 
 FloatArray = npt.NDArray[np.float32]
 
-LOWEST = np.float32(-1e9)
+LOWEST = np.float32(-1e6)
 """Added to the score of a title about which nothing is known, neither a play nor a feature: below all others."""
 
 
@@ -49,6 +50,8 @@ class SequenceModel(Model[SequenceSettings]):
     known: npt.NDArray[np.bool_]
     mean_weight: float
     encoder: Encoder
+
+    _ranking: FactorRanking | None = None
 
     def fit(self, interactions: Interactions, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> Self:
         """Train to predict each next play; see `Model.fit`.
@@ -80,6 +83,7 @@ class SequenceModel(Model[SequenceSettings]):
             self._figures["validation ndcg@10"] = best.metric
         self.title_vectors = titles().detach().cpu().numpy()
         self.member_vectors = self._encode(histories)
+        self._ranking = None
         if not np.isfinite(self.title_vectors).all() or not np.isfinite(self.member_vectors).all():
             raise ModelError("sequence: the vectors are not finite; expected a smaller learning_rate")
         return self
@@ -112,20 +116,13 @@ class SequenceModel(Model[SequenceSettings]):
         return encode(self.encoder, vectors, histories, newest(histories, self.settings.max_length - 1))
 
     def _rank(self, vectors: FloatArray, k: int, exclude: Exclude) -> TopK:
-        device = device_of(self.settings.device)
-        members = torch.from_numpy(vectors).to(device)  # (n, dim)
-        titles = torch.from_numpy(self.title_vectors).to(device)  # (titles, dim)
-        popularity = torch.from_numpy(self.popularity).to(device)  # (titles,)
-        last = torch.from_numpy(np.where(self.known, np.float32(0), LOWEST)).to(device)  # (titles,)
-        unknown = ~members.any(dim=1)  # (n,)
-
-        def score(rows: slice, columns: slice) -> torch.Tensor:
-            tile = members[rows] @ titles[columns].T  # (block, tile)
-            tile += last[columns]
-            tile[unknown[rows]] = popularity[columns]
-            return tile
-
-        return top_k(score, len(vectors), len(self.title_ids), k, exclude, device)
+        """Rank by products of vectors, by popularity where a vector is all zero."""
+        shifted = not self.known.all()
+        if self._ranking is None:
+            last = np.where(self.known, np.float32(0), LOWEST)  # (titles,)
+            titles = np.column_stack([self.title_vectors, last]) if shifted else self.title_vectors
+            self._ranking = FactorRanking(titles, self.popularity, device_of(self.settings.device))
+        return self._ranking.top_k(np.column_stack([vectors, vectors.any(axis=1)]) if shifted else vectors, k, exclude)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {
