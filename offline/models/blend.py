@@ -80,7 +80,7 @@ class Blend(Model[BlendSettings]):
         super().__init__(settings)
         named = [] if self.settings.sources == "auto" else _names(self.settings.sources)
         for name in {*named, *self.settings.parts}:
-            self._create(name)  # a mistake is told before anything is fitted
+            self.create_source(name)  # a mistake is told before anything is fitted
 
     def fit(self, interactions: Interactions, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> Self:
         """Learn weights, then fit every source on everything; a pass is one source's fit. See `Model.fit`."""
@@ -96,7 +96,7 @@ class Blend(Model[BlendSettings]):
         state = {key: array for key, array in state.items() if not key.startswith("inner")}
         began, first = time.perf_counter(), done
         for number, (on, name) in itertools.islice(enumerate(steps, 1), done, None):
-            part = self._create(name)
+            part = self.create_source(name)
             keeper = None if checkpoint is None else _Inner(checkpoint, number - 1, state, inner)
             part.fit(interactions if on is None else on.train, checkpoint=keeper)
             inner = None
@@ -116,6 +116,14 @@ class Blend(Model[BlendSettings]):
             lists = {name: TopK(**_without_prefix(f"trial/{name}/", state)) for name in names}
             self.weights, self.validation = trial.weigh(lists, self.settings.depth, self.settings.cut)
         return self
+
+    @classmethod
+    def of_one(cls, settings: BlendSettings, source: Model[Any]) -> Self:
+        """A blend of one model that is fitted already."""
+        blend = cls(settings)
+        blend.member_ids, blend.title_ids = source.member_ids, source.title_ids
+        blend.sources, blend.weights, blend.validation = {source.name: source}, np.ones(1, np.float32), {}
+        return blend
 
     def recommend(self, members: Members, k: int, exclude: Exclude = None) -> TopK:
         """Rank by the weighted sum; see `Model.recommend`."""
@@ -178,7 +186,13 @@ class Blend(Model[BlendSettings]):
         settings = self.settings
         return Trial.of(interactions, settings.held_out, settings.validation_share, settings.validation_members, settings.seed)
 
-    def _create(self, name: str) -> Model[Any]:
+    def create_source(self, name: str) -> Model[Any]:
+        """A source of a name with its settings, not fitted.
+
+        Raises
+        ------
+        InputError : there is no such model, it is a blend itself, or a setting is wrong.
+        """
         if name == self.name:
             raise InputError("a blend cannot be a source of a blend")
         kind = kind_of(name)
@@ -187,7 +201,7 @@ class Blend(Model[BlendSettings]):
         )
 
     def _restored(self, name: str, arrays: Arrays) -> Model[Any]:
-        source = self._create(name)
+        source = self.create_source(name)
         source.member_ids, source.title_ids = self.member_ids, self.title_ids
         source._restore(arrays)
         return source

@@ -152,7 +152,7 @@ class Model(ABC, Generic[S]):
             raise ModelError(f"{folder}: holds a {manifest.model!r} model; expected {cls.name!r}")
         try:
             model = cls(msgspec.convert(manifest.settings, cls.settings_type))
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, InputError) as error:
             raise ModelError(f"{folder}: the saved settings do not fit this version of {cls.name!r} ({error})") from None
         try:
             model.member_ids = storage.unpack_ids("member_ids", arrays)

@@ -1,5 +1,6 @@
 """The blend: lists laid over each other as a slow reference has it, weights that are right where the truth is known."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,6 +183,15 @@ def test_the_newest_interactions_can_be_held_out() -> None:
 def test_wrong_settings_are_refused_before_a_fit(settings: dict[str, str], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         create_model("blend", **settings)
+
+
+def test_a_save_whose_sources_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
+    create_model("blend", **SOURCES).fit(random_interactions()).save(tmp_path)
+    saved = json.loads((tmp_path / "model.json").read_text())
+    saved["settings"]["parts"] = {"ials": {"colour": 1}}
+    (tmp_path / "model.json").write_text(json.dumps(saved))
+    with pytest.raises(ModelError, match=r"the saved settings do not fit this version of 'blend'.*colour"):
+        Blend.load(tmp_path)
 
 
 def test_settings_are_typed_however_they_are_given() -> None:
