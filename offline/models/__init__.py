@@ -2,6 +2,8 @@
 
 from offline.models.blend import Blend, BlendSettings
 from offline.models.contract import Checkpoint, Members, Model, Pass, Progress, Settings
+from offline.models.ease import EASE, EASESettings
+from offline.models.graph_filter import Graph, GraphSettings
 from offline.models.ials import IALS, IALSSettings
 from offline.models.popularity import Popularity, PopularitySettings
 from offline.models.registry import REGISTRY, create_model, load_model, register
@@ -9,11 +11,15 @@ from offline.models.sequence import SequenceModel, SequenceSettings
 from offline.models.topk import TopK, top_k
 
 __all__ = [
+    "EASE",
     "IALS",
     "REGISTRY",
     "Blend",
     "BlendSettings",
     "Checkpoint",
+    "EASESettings",
+    "Graph",
+    "GraphSettings",
     "IALSSettings",
     "Members",
     "Model",
@@ -30,4 +36,4 @@ __all__ = [
     "top_k",
 ]
 
-register(Blend, IALS, Popularity, SequenceModel)
+register(Blend, EASE, Graph, IALS, Popularity, SequenceModel)

@@ -16,12 +16,14 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
+from scipy import sparse
 
 from offline.interactions import Ids, id_array
 from shared.errors import ModelError
 
 FORMAT_VERSION = 1
 MANIFEST = "model.json"
+_LENGTHS, _COLUMNS, _VALUES = ".lengths", ".columns", ".values"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +98,7 @@ def read(folder: str | Path) -> tuple[Manifest, dict[str, npt.NDArray[Any]]]:
 
 
 def remove_member(folder: str | Path, member_id: str) -> bool:
-    """Take a member out of a saved model: the id, and the row of every array whose name begins with `member_`.
+    """Take a member out of a saved model: the id, and the row of every array or of packed rows whose name begins with `member_`.
 
     Arrays of a part of a model are named `part/…`; what stands behind the last stroke counts.
 
@@ -114,6 +116,11 @@ def remove_member(folder: str | Path, member_id: str) -> bool:
         for name, array in arrays.items()
         if not name.startswith("member_ids.")
     }
+    for name, lengths in arrays.items():
+        if _is_by_member(name) and name.endswith(_LENGTHS):
+            gone = np.flatnonzero(np.repeat(np.arange(len(lengths)) == rows[0], lengths))
+            for part in (name.removesuffix(_LENGTHS) + end for end in (_COLUMNS, _VALUES)):
+                kept[part] = np.delete(arrays[part], gone)
     write(folder, manifest.model, manifest.settings, {**kept, **pack_ids("member_ids", np.delete(ids, rows))})
     return True
 
@@ -134,6 +141,19 @@ def unpack_ids(name: str, arrays: dict[str, npt.NDArray[Any]]) -> Ids:
     text = arrays[f"{name}.bytes"].tobytes()
     ends = arrays[f"{name}.ends"].tolist()
     return id_array([text[start:end].decode() for start, end in zip([0, *ends][:-1], ends, strict=True)])
+
+
+def pack_rows(name: str, matrix: sparse.csr_array[np.float32]) -> dict[str, npt.NDArray[Any]]:
+    """A CSR matrix as three arrays: each row's length, and on end the columns and the values of its entries."""
+    columns = matrix.indices.astype(np.int32)
+    return {name + _LENGTHS: np.diff(matrix.indptr).astype(np.int64), name + _COLUMNS: columns, name + _VALUES: matrix.data}
+
+
+def unpack_rows(name: str, arrays: dict[str, npt.NDArray[Any]], width: int) -> sparse.csr_array[np.float32]:
+    """Inverse of `pack_rows`, for rows of `width` columns."""
+    lengths = arrays[name + _LENGTHS]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return sparse.csr_array((arrays[name + _VALUES], arrays[name + _COLUMNS], starts), shape=(len(lengths), width))
 
 
 def _write_whole(path: Path, content: bytes) -> None:

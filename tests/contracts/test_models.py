@@ -16,6 +16,7 @@ from tests.builders import checkerboard, interactions_of, random_interactions
 
 FAST: dict[str, dict[str, Any]] = {
     "blend": {"sources": "ials,popularity", "ials.factors": 8},
+    "graph": {"rank": 8},
     "ials": {"factors": 8},
     "sequence": {"dim": 16, "layers": 1, "heads": 1, "epochs": 4, "learning_rate": 0.03, "warm_up_steps": 10, "averaging": 0.9},
 }
@@ -255,7 +256,14 @@ def checkpoint_in(folder: Path, model: Model[Any]) -> CheckpointFolder:
 def test_unknown_and_ill_typed_settings_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"model '{name}': unknown setting 'colour'; known settings: "):
         create_model(name, colour="blue")
-    numbers = {"blend": "depth", "ials": "factors", "popularity": "half_life_h", "sequence": "dim"}
+    numbers = {
+        "blend": "depth",
+        "ease": "regularisation",
+        "graph": "rank",
+        "ials": "factors",
+        "popularity": "half_life_h",
+        "sequence": "dim",
+    }
     with pytest.raises(InputError, match=f"{numbers[name]} is 'many'"):
         create_model(name, **{numbers[name]: "many"})
 
