@@ -1,7 +1,7 @@
 """Members' plays in order, on end, with what the encoder is told of each: from `Interactions`, for training and inference.
 
-The order is that of the times; plays at one time are in order of the title's index. Where there are no times, the order is
-that of the title's index when recommending, and drawn anew each epoch when training, so that no order is learnt.
+The order is that of the times. Where those say nothing, for plays at one time and for all where there are no times, it is that
+of the title's index when recommending, and drawn anew each epoch when training, so that none is learnt.
 """
 
 from dataclasses import dataclass, replace
@@ -24,14 +24,14 @@ class Histories:
     titles : `(plays,)` index of the title.
     gaps : `(plays,)` bucket of the time since the play before.
     shares : `(plays,)` float32, log(1 + weight / mean weight of the fit).
-    in_order : whether the order means anything.
+    moment : `(plays,)` number of the play's time, ascending over all members; of plays with the same one the order says nothing.
     """
 
     start: Int64Array
     titles: Int64Array
     gaps: Int64Array
     shares: npt.NDArray[np.float32]
-    in_order: bool
+    moment: Int64Array
 
     @classmethod
     def of(cls, interactions: Interactions, mean_weight: float) -> Self:
@@ -42,12 +42,13 @@ class Histories:
             kept = kept[np.lexsort((at_ms[kept], interactions.entry_members[kept]))]
         lengths = np.bincount(interactions.entry_members[kept], minlength=matrix.shape[0])
         start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        gaps = np.zeros(len(kept), np.int64)
-        if at_ms is not None and len(kept):
-            gaps = gap_buckets(np.diff(at_ms[kept], prepend=0))
-            gaps[start[:-1][lengths > 0]] = 0
+        gap_ms = np.zeros(len(kept), np.int64) if at_ms is None else np.diff(at_ms[kept], prepend=0)
+        first = start[:-1][lengths > 0]
+        gap_ms[first] = 0
+        later = gap_ms > 0
+        later[first] = True
         shares = np.log1p(matrix.data[kept] / np.float32(mean_weight)).astype(np.float32)
-        return cls(start, matrix.indices[kept].astype(np.int64), gaps, shares, at_ms is not None)
+        return cls(start, matrix.indices[kept].astype(np.int64), gap_buckets(gap_ms), shares, np.cumsum(later))
 
     @property
     def lengths(self) -> Int64Array:
@@ -57,12 +58,11 @@ class Histories:
     def where(self, keep: BoolArray) -> Self:
         """The plays for which `keep`, `(plays,)`, is true."""
         start = np.concatenate([[0], np.cumsum(keep)])[self.start]
-        return replace(self, start=start, titles=self.titles[keep], gaps=self.gaps[keep], shares=self.shares[keep])
+        return type(self)(start, self.titles[keep], self.gaps[keep], self.shares[keep], self.moment[keep])
 
     def shuffled(self, random: np.random.Generator) -> Self:
-        """Each member's plays in an order drawn at random; the same histories where the order means something."""
-        if self.in_order:
+        """Plays of one moment in an order drawn at random; the same histories where there are none."""
+        if (np.diff(self.moment) > 0).all():
             return self
-        members = np.repeat(np.arange(len(self.start) - 1), self.lengths)
-        order = np.lexsort((random.random(len(members)), members))
+        order = np.lexsort((random.random(len(self.moment)), self.moment))
         return replace(self, titles=self.titles[order], shares=self.shares[order])

@@ -1,5 +1,6 @@
 """The last plays of some members, held out of training to tell when it has gone on for long enough."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -67,5 +68,4 @@ def hold_out(histories: Histories, played: BoolArray, most: int, random: np.rand
     of_chosen = np.repeat(np.isin(np.arange(len(histories.lengths)), chosen), histories.lengths)
     members = histories.where(kept & of_chosen)
     start = np.append(members.start[:-1][chosen], members.start[-1])
-    rest = Histories(start, members.titles, members.gaps, members.shares, members.in_order)
-    return histories.where(kept), Holdout(rest, targets, played)
+    return histories.where(kept), Holdout(replace(members, start=start), targets, played)

@@ -56,7 +56,7 @@ class SequenceModel(Model[SequenceSettings]):
     def fit(self, interactions: Interactions, progress: Progress | None = None, checkpoint: Checkpoint | None = None) -> Self:
         """Train to predict each next play; see `Model.fit`.
 
-        Without times no order is learnt: each epoch sees a member's plays in an order of its own.
+        Without times no order is learnt: each epoch sees a member's plays in an order of its own; so it does those of one time.
         """
         matrix = interactions.matrix
         positive = matrix.data > 0

@@ -1,5 +1,6 @@
 """The sequence transformer: what it learns, that it cannot look ahead, and that packing, going on and numpy change nothing."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def random_histories(members: int = 30, titles: int = 40, longest: int = 25, see
     start = np.concatenate([[0], np.cumsum(lengths)])
     plays = int(start[-1])
     shares = random.random(plays, np.float32)
-    return Histories(start, random.integers(titles, size=plays), random.integers(GAPS, size=plays), shares, True)
+    return Histories(start, random.integers(titles, size=plays), random.integers(GAPS, size=plays), shares, np.arange(plays))
 
 
 def test_learns_which_title_comes_next() -> None:
@@ -85,6 +86,15 @@ def test_without_times_no_order_is_learnt() -> None:
     rows = mixed.titles.reshape(-1, 6)
     np.testing.assert_array_equal(np.sort(rows, axis=1), unordered.titles.reshape(-1, 6))
     assert len({tuple(np.argsort(row)) for row in rows.tolist()}) > 100
+
+
+def test_plays_at_one_time_change_places_with_each_other_only() -> None:
+    histories = Histories.of(played([[0, 1, 2, 3], [4, 5]], 6, [[7, 9, 9, 9], [9, 9]]), 1.0)
+    orders = [histories.shuffled(np.random.default_rng(seed)) for seed in range(40)]
+    assert {tuple(each.titles.tolist()) for each in orders} == {
+        (0, *three, *two) for three in itertools.permutations([1, 2, 3]) for two in ([4, 5], [5, 4])
+    }
+    assert all((each.gaps == histories.gaps).all() for each in orders)
 
 
 def test_plays_of_weight_zero_are_no_plays() -> None:
