@@ -14,6 +14,7 @@ from offline.evaluation.metrics import OF_GENRES, Background, parse_metrics
 from offline.evaluation.one_model import Asked, Found, fit_and_rank
 from offline.evaluation.protocol import prepare
 from offline.evaluation.segments import OF_TITLES, Segment, find_segments
+from offline.evaluation.text import report_text
 from offline.interactions import Interactions
 from offline.models import Model
 from shared.errors import InputError
@@ -55,8 +56,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_text(self) -> str:
         """The report as tables for people."""
-        from offline.evaluation.text import report_text  # which knows reports
-
         return report_text(self)
 
 
@@ -158,6 +157,9 @@ def _estimates(
     groups |= {f"{kind}: {part.name}": part for kind, parts in segments.items() for part in parts}
     made: dict[str, _Group] = {}
     for group, part in groups.items():
+        if not part.members.any():  # nobody has a history
+            made[group] = _Group(0, {label: {} for label in found}, {label: {} for label in found})
+            continue
         metrics = asked.of_members if part.titles is None else asked.of_hits
         values = {
             label: (each.values if part.titles is None else each.in_titles[part.name])[part.members]

@@ -57,6 +57,16 @@ def test_unknown_titles_are_misses_and_unknown_members_are_served() -> None:
     assert report.models["popularity"].metrics["known"]["hr@2"].mean == 0.0
 
 
+def test_nobody_with_a_history_is_an_empty_group() -> None:
+    report = evaluate_models(
+        Interactions.from_columns([*"ab"], [*"xy"]), Interactions.from_columns(["new"], ["x"]), {}, ["recall@2", "coverage@2"]
+    )
+    assert report.members == {"all": 1, "known": 0}
+    assert report.models["popularity"].metrics["known"] == {}
+    assert report.models["popularity"].metrics["all"]["recall@2"].mean == 1.0
+    assert "test members with a history: 0" in report.to_text()
+
+
 def test_context_is_folded_in_and_left_out() -> None:
     train, _ = even_and_odd()
     context = Interactions.from_columns(["new"] * 3, ["t000", "t002", "t004"])
