@@ -63,6 +63,8 @@ class SequenceModel(Model[SequenceSettings]):
         if not positive.any():
             raise ModelError("sequence: no interaction has a weight above 0, so there is nothing to learn from")
         settings, device = self.settings, device_of(self.settings.device)
+        if settings.use_gaps and interactions.at_ms is None:
+            raise ModelError("sequence: use_gaps needs the times of the interactions (at_ms), which are not given")
         self.member_ids, self.title_ids = interactions.member_ids, interactions.title_ids
         self.mean_weight = float(matrix.data[positive].mean(dtype=np.float64))
         self.popularity = np.bincount(matrix.indices, matrix.data, matrix.shape[1]).astype(np.float32)

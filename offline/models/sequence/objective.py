@@ -1,5 +1,7 @@
 """What training minimises: the cross-entropy of each next title, over all titles or over a sample where they are too many."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -22,7 +24,7 @@ class Objective:
     def __init__(self, played: npt.NDArray[np.bool_], limit: int, dtype: torch.dtype, device: torch.device) -> None:
         self._dtype = dtype
         self._rivals = torch.from_numpy(np.flatnonzero(played)).to(device)  # (rivals,)
-        self._sampled = max(0, limit) if len(self._rivals) > limit else 0
+        self._sampled = limit if len(self._rivals) > limit else 0
         self._all = len(self._rivals) == len(played)
         self._place = torch.full((len(played),), -1, dtype=torch.int64, device=device)
         self._place[self._rivals] = torch.arange(len(self._rivals), device=device)
@@ -55,5 +57,5 @@ class Objective:
         drawn = drawn[~torch.isin(drawn, certain)]
         rivals = torch.cat([certain, drawn])
         offsets = torch.zeros(len(rivals), device=targets.device)
-        offsets[len(certain) :] = float(np.log(others / max(1, len(drawn))))
+        offsets[len(certain) :] = math.log(max(1, others) / max(1, len(drawn)))
         return rivals, places, offsets

@@ -69,9 +69,10 @@ def random_histories(members: int = 30, titles: int = 40, longest: int = 25, see
     return Histories(start, random.integers(titles, size=plays), random.integers(GAPS, size=plays), shares, np.arange(plays))
 
 
-def test_learns_which_title_comes_next() -> None:
+@pytest.mark.parametrize("whole_catalogue", [20, 6])  # the loss over all titles, and over a sample of six
+def test_learns_which_title_comes_next(whole_catalogue: int) -> None:
     world = stepping()
-    model = small().fit(world)
+    model = small(whole_catalogue=whole_catalogue).fit(world)
     histories = played([[3, 10, 17], [10, 3], [19]], 20)
     np.testing.assert_array_equal(model.recommend_from(histories, 1).titles[:, 0], [4, 10, 6])
 
@@ -260,6 +261,16 @@ def test_shares_are_told() -> None:
     model = small(use_shares=True).fit(played(rows, 3, weight=weight))
     asked = played([[0], [0]], 3, weight=[[2.0], [0.1]])
     np.testing.assert_array_equal(model.recommend_from(asked, 1).titles[:, 0], [1, 2])
+
+
+def test_gaps_need_times() -> None:
+    with pytest.raises(ModelError, match="use_gaps needs the times"):
+        small(use_gaps=True).fit(replace(stepping(20), at_ms=None))
+
+
+def test_features_of_other_titles_are_refused() -> None:
+    with pytest.raises(InputError, match="19 rows of title features for 20 titles"):
+        replace(stepping(20), title_features=sparse.csr_array(np.ones((19, 2), np.float32)))
 
 
 def test_gap_buckets_grow_with_the_gap() -> None:
