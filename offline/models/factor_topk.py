@@ -11,7 +11,7 @@ import torch
 
 from offline.models.exact_scores import ExactRanking, FloatArray, Int64Array, Seen
 from offline.models.parallel import Workers
-from offline.models.screened_search import MARGINS, MEMBERS, ScreenedSearch
+from offline.models.screened_search import ATTEMPTS, MEMBERS, ScreenedSearch
 from offline.models.screening import Arithmetic, Screen, arithmetic
 from offline.models.topk import CPU, Exclude, TopK, check, slices, top_k
 from shared.errors import InputError
@@ -94,8 +94,8 @@ class FactorRanking:
             if self._members_so_far >= LEAST_MEMBERS and len(self.titles) >= LEAST_TITLES:
                 if self._screen is None:
                     self._screen = Screen(self.titles, self._arithmetic or arithmetic())
-                for margin in MARGINS:
-                    search = ScreenedSearch(self._screen, ranking, margin)
+                for margin, room in ATTEMPTS:
+                    search = ScreenedSearch(self._screen, ranking, margin, room)
                     if search.worth_while and rows.size:
                         workers.for_each(search.rank, (rows[part] for part in slices(len(rows), MEMBERS)))
                         rows = search.failed

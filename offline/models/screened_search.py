@@ -2,8 +2,8 @@
 
 Products are made tile by tile and read while the tile is in the cache. What a sample of the titles scores gives a threshold
 that the best k will reach, as a guess; titles whose score may reach it are kept. Where the k-th exact score turns out below
-the guess, or more titles were kept than there is room for, the member has failed and is to be ranked again: the result is
-never approximate. Titles come in order of norm, so that a member is done with once |u| |v| is below the guess.
+the guess, or more titles were kept than there is room for, the member has failed and is searched for again, from the k-th
+score that was found, or else ranked on all titles: the result is never approximate. Titles come in order of norm, so that a member is done with once |u| |v| is below the guess.
 """
 
 import threading
@@ -20,8 +20,9 @@ from offline.models.topk_kernels import ROUNDING, TINY, Found, Reach
 MEMBERS = 512  # of a block
 ACTIVE_STEP = 32  # members are done with in so many at once, so that products have few shapes
 GROUP = 16  # scores of the sample of which only the greatest is looked at
-MARGINS = (2.0, 6.0)  # standard deviations by which a guess is put lower than the sample says: at first, and once more
-SPARE_ROOM = 512
+ATTEMPTS = ((2.0, 1), (6.0, 4))
+"""Standard deviations by which a guess is put lower than the sample says, and how many times the usual room there is."""
+SPARE_ROOM = 2048
 
 
 class _Buffers(threading.local):
@@ -45,15 +46,15 @@ class ScreenedSearch:
 
     Parameters
     ----------
-    margin : how much lower than the sample says the guess is put, in standard deviations of what the sample says.
+    margin, room : of `ATTEMPTS`.
     """
 
-    def __init__(self, screen: Screen, ranking: ExactRanking, margin: float) -> None:
+    def __init__(self, screen: Screen, ranking: ExactRanking, margin: float, room: int) -> None:
         self._screen, self._ranking, self._margin = screen, ranking, margin
         self._seen = ranking.seen.counts  # (members,)
         usual = int(np.quantile(self._seen, 0.99)) if len(self._seen) else 0
-        room = SPARE_ROOM + 2 * (ranking.width + usual)
-        self.worth_while = 2 * room <= len(ranking.titles)
+        room *= SPARE_ROOM + 2 * (ranking.width + usual)
+        self.worth_while = room <= len(ranking.titles)
         self._buffers = _Buffers(screen, room)
         self._failed: list[Int64Array] = []
 
@@ -70,8 +71,10 @@ class ScreenedSearch:
         offset = vectors.astype(np.float64) @ screen.center  # (rows,)
         values = torch.from_numpy(integers.values).to(screen.arithmetic.dtype)  # (rows, factors)
         products = [screen.product(values, tile, room) for tile, room in zip(screen.sample, buffers.sample, strict=True)]
-        guess = self._guess(products, rows) * integers.scale  # (rows,)
-        least = guess - (np.abs(guess) + np.abs(offset)) * ROUNDING - TINY
+        # A search that failed has still found that so many titles reach the k-th score; where it found k.
+        before = ranking.best.scores[rows, ranking.width - 1].astype(np.float64)  # (rows,)
+        guess = np.where(np.isfinite(before), before, self._guess(products, rows) * integers.scale + offset)
+        least = guess - offset - (np.abs(guess) + np.abs(offset)) * ROUNDING - TINY
         reach = Reach(least, integers.scale, integers.length, integers.error)
         found = buffers.found.rows(len(rows))
         found.counts[:] = 0
@@ -93,7 +96,7 @@ class ScreenedSearch:
                 )
         crowded = found.counts > found.titles.shape[1]  # (rows,)
         ranking.rank_found(rows, found, screen.title_of, offset)
-        reached = ranking.best.scores[rows, ranking.width - 1] >= guess + offset
+        reached = ranking.best.scores[rows, ranking.width - 1] >= guess
         self._failed.append(rows[crowded | ~reached])
 
     def _guess(self, products: list[torch.Tensor], rows: Int64Array) -> npt.NDArray[np.float64]:

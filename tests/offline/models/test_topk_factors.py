@@ -95,7 +95,7 @@ def test_a_guess_too_high_only_costs_time(monkeypatch: pytest.MonkeyPatch) -> No
     random = np.random.default_rng(6)
     left, right = tastes(random, 150, 6000, 8)
     excluded = exclusion(random, 150, 6000, 0.01)
-    monkeypatch.setattr(factor_topk, "MARGINS", (-8.0, 0.0))
+    monkeypatch.setattr(factor_topk, "ATTEMPTS", ((-8.0, 1), (-8.0, 1)))
     assert_same(ranked(FactorRanking(right), left, 50, excluded), slow_top_k(left, right, 50, excluded))
 
 
