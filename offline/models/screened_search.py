@@ -2,8 +2,9 @@
 
 Products are made tile by tile and read while the tile is in the cache. What a sample of the titles scores gives a threshold
 that the best k will reach, as a guess; titles whose score may reach it are kept. Where the k-th exact score turns out below
-the guess, or more titles were kept than there is room for, the member has failed and is searched for again, from the k-th
-score that was found, or else ranked on all titles: the result is never approximate. Titles come in order of norm, so that a member is done with once |u| |v| is below the guess.
+the guess, or more titles were kept than there is room for, the member has failed: it is searched for again, from the k-th
+score that was found, or else ranked on all titles. So the result is never approximate. Titles come in order of norm, so
+that a member is done with once |u| |v| is below the guess.
 """
 
 import threading
