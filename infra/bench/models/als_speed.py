@@ -8,7 +8,8 @@ MLlib multiplies λ by how often a row occurs, which changes nothing in what a p
 What must be reached is what `implicit` has after its default of 15 passes by conjugate gradients. Marquee is run with the
 fewest passes that reach it, layout and last step included. The exact rivals are measured for a few passes, and taken to
 need as many as Marquee, which favours them: over-relaxation is what saves Marquee some. Recall is of 20, over held-out plays,
-and counts as reached within its standard error. Each run is a process of its own with one thread of BLAS; evaluating is not counted.
+and counts as reached within its standard error. Each run is a process of its own with one thread of BLAS; evaluating is not
+counted.
 """
 
 import json
