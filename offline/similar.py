@@ -1,4 +1,5 @@
-"""Each title's nearest neighbours by the iALS of the model in use, worked out in one task where the model is loaded."""
+"""Each title's nearest neighbours by the iALS of the model in use and by who watched both, worked out in one task where the
+model is loaded and the interactions are collected."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,6 +11,7 @@ from offline.models import IALS
 from offline.models.blend import part_of
 from offline.models.similar import similar_titles
 from offline.training import model_store
+from offline.training.rows import from_batches
 from shared import tables
 from shared.errors import ModelError
 from shared.lake import ArrowFunction
@@ -20,30 +22,29 @@ def work(context: Context) -> dict[str, str]:
     lake = context.lake
     training = context.config.training
     finder = _finder(model_store.newest(lake, training.model), training.similar)
-    once = lake.spark.range(1, numPartitions=1)
-    version = lake.overwrite(once.mapInArrow(finder, tables.SIMILAR.columns), tables.SIMILAR)
+    rows = lake.read(tables.INTERACTIONS).repartition(1)
+    version = lake.overwrite(rows.mapInArrow(finder, tables.SIMILAR.columns), tables.SIMILAR)
     return {"titles": str(lake.read(tables.SIMILAR, version).count())}
 
 
 def _finder(url: str, k: int) -> ArrowFunction:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _ in batches:
-            with model_store.loaded(url) as model:
-                ials = part_of(model, IALS)
-                if ials is None:
-                    raise ModelError(f"the model in use, {model.name!r}, has no iALS, by whose factors titles are similar")
-                top = similar_titles(ials.title_factors, ials.popularity, k)
-                names = pa.array(ials.title_ids, pa.string())
-            kept = top.titles >= 0  # (titles, k)
-            offsets = pa.array(np.concatenate([[0], np.cumsum(kept.sum(axis=1))]), pa.int32())
-            yield pa.RecordBatch.from_arrays(
-                [
-                    names,
-                    pa.ListArray.from_arrays(offsets, names.take(pa.array(top.titles[kept]))),
-                    pa.ListArray.from_arrays(offsets, pa.array(top.scores[kept])),
-                ],
-                names=["title_id", "similar", "scores"],
-            )
+        interactions = from_batches(batches)
+        with model_store.loaded(url) as model:
+            ials = part_of(model, IALS)
+            if ials is None:
+                raise ModelError(f"the model in use, {model.name!r}, has no iALS, by whose factors titles are similar")
+            near = similar_titles(ials.title_factors, interactions.on_titles(ials.title_ids).matrix, k)
+            names = pa.array(ials.title_ids, pa.string())
+        kept = near.titles >= 0  # (titles, k)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(kept.sum(axis=1))]), pa.int32())
+        columns = {
+            "title_id": names,
+            "similar": pa.ListArray.from_arrays(offsets, names.take(pa.array(near.titles[kept]))),
+            "scores": pa.ListArray.from_arrays(offsets, pa.array(near.scores[kept])),
+            "together": pa.ListArray.from_arrays(offsets, pa.array(near.together[kept])),
+        }
+        yield pa.RecordBatch.from_pydict(columns)
 
     return run
 
@@ -51,7 +52,7 @@ def _finder(url: str, k: int) -> ArrowFunction:
 JOB = Job(
     name="similar",
     summary="find each title's nearest neighbours",
-    reads=(tables.MODELS,),
+    reads=(tables.INTERACTIONS, tables.MODELS),
     writes=(tables.SIMILAR,),
     work=work,
     settings=lambda config: [config.training.model, config.training.similar],

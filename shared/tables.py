@@ -119,10 +119,11 @@ METRICS = Table(
 
 SIMILAR = Table(
     "gold/similar",
-    "title_id STRING, similar ARRAY<STRING>, scores ARRAY<FLOAT>",
+    "title_id STRING, similar ARRAY<STRING>, scores ARRAY<FLOAT>, together ARRAY<LONG>",
     key=("title_id",),
     written_by="similar",
 )
+"""`together` says for each neighbour how many members watched both; null in rows from before it was kept."""
 
 POPULARITY = Table(
     "gold/popularity",
