@@ -83,6 +83,7 @@ class TrainingConfig(Section, frozen=True):
     iterations: Count = 10
     unobserved_pull: Positive = 20.0  # of all entries together to 0, beside 1 of the observed ones together to 1
     regularisation: Annotated[float, msgspec.Meta(ge=0)] = 0.005  # scaled by how often a member or title occurs
+    spread_entries: Count = 200_000_000  # more interactions than this are learned from over the whole cluster, by iALS alone
     candidates: Count = 300  # top-K kept for each member
     new_title_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.05  # of them, titles without plays, by their genres
     similar: Count = 50  # neighbours kept for each title

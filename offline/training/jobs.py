@@ -1,4 +1,5 @@
-"""The jobs that train: labels in the cluster, then the fit in one task on one node, with its GPU where it has one.
+"""The jobs that train: labels in the cluster, then the fit in one task on one node, with its GPU where it has one; or, of more
+interactions than one node takes, iALS over the whole cluster.
 
 `train` fits the model in use, `train --model NAME` any other. Progress is told while the task runs, and a run that failed goes on
 from the last pass that it kept.
@@ -16,6 +17,7 @@ from offline.evaluation.progress import fit_progress
 from offline.jobs import Context, Job
 from offline.models import Model, create_model
 from offline.training import model_store, unfinished
+from offline.training.across_cluster import can_spread, fit_and_save
 from offline.training.configured import configured_model
 from offline.training.fitting import fit, subject
 from offline.training.record import Data, RunRecord
@@ -48,10 +50,14 @@ def work(context: Context, name: str | None = None) -> dict[str, str]:
     kept = lake.url(f"{unfinished.FOLDER}/{model.name}")
     # Not by the content's fingerprint: sums of shares may differ in their last bit from one shuffle to the next.
     about = subject(model, f"{tables.PLAYS.name} {plays_version}")
-    task = _trainer(model, version, kept, about, lake.url(folder))
-    with unfinished.followed(kept, context.say):
-        found = lake.read(tables.INTERACTIONS, version).repartition(1).mapInArrow(task, "record STRING").collect()
-    record = msgspec.json.decode(found[0]["record"], type=RunRecord)
+    rows = lake.read(tables.INTERACTIONS, version)
+    if can_spread(model) and rows.count() > context.config.training.spread_entries:
+        record = fit_and_save(context, model, rows, version, about, f"{kept}-spread", lake.url(folder))
+    else:
+        task = _trainer(model, version, kept, about, lake.url(folder))
+        with unfinished.followed(kept, context.say):
+            found = rows.repartition(1).mapInArrow(task, "record STRING").collect()
+        record = msgspec.json.decode(found[0]["record"], type=RunRecord)
     lake.append(lake.rows([_row(record, context.run_id, folder)], tables.MODELS), tables.MODELS)
     return {
         "model": record.model,

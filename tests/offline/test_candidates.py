@@ -5,13 +5,14 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from offline import candidates, labels
 from offline.jobs import Context, run
-from offline.models import Pass
+from offline.models import Blend, Pass
 from offline.training import jobs as training
-from offline.training import unfinished
+from offline.training import model_store, unfinished
 from offline.training.configured import configured_model
 from offline.training.fitting import subject
 from offline.training.rows import from_batches
@@ -65,6 +66,21 @@ def leave_unfinished(job_context: Context, passes: int) -> None:
     kept = LakeCheckpoint(lake.url(f"{unfinished.FOLDER}/{model.name}"), model.name, about, every_s=0.0)
     with pytest.raises(Interrupted):
         model.fit(interactions, interrupt, kept)
+
+
+def test_what_is_too_much_for_one_node_is_trained_over_the_cluster(ready: Context) -> None:
+    lake = ready.lake
+    chosen = msgspec.structs.replace(ready.config.training, spread_entries=100, settings={})
+    wide = dataclasses.replace(ready, config=msgspec.structs.replace(ready.config, training=chosen))
+    run(training.JOB, wide)
+    [row] = lake.read(tables.MODELS).collect()
+    assert row["name"] == "blend" and row["device"].startswith("Spark") and row["resumed_from"] is None
+    assert (row["members"], row["titles"]) == (30, 40)
+    with model_store.loaded(lake.url(row["folder"])) as model:
+        assert isinstance(model, Blend) and list(model.sources) == ["ials"]
+        top = model.recommend(np.arange(30), 5).titles
+    tastes = [int(member[1:]) % 2 for member in model.member_ids]
+    assert all(int(model.title_ids[title][1:]) % 2 == taste for title, taste in zip(top[:, 0], tastes, strict=True))
 
 
 def test_a_failed_run_goes_on_and_candidates_tell_their_sources_and_have_new_titles(ready: Context) -> None:
