@@ -33,7 +33,7 @@ class EASESettings(LinearSettings, frozen=True):
     regularisation: float = 8.0  # λ over the mean of diag(G)
     regularisation_exponent: float = 0.5  # 0 regularises all titles alike, 1 by how often each occurs
     member_exponent: float = 0.25  # a member of n titles counts n^(-2 x this) a title; 0: as many as it has
-    most_titles: int = 20_000  # in memory 12 bytes x titles², in time titles³ operations
+    most_titles: int = 12_000  # in memory 12 bytes x titles², 1.6 GiB; in time titles³ operations
 
     def __post_init__(self) -> None:
         if not self.regularisation > 0:
