@@ -26,9 +26,7 @@ from tests.offline.pipeline import START_MS, context, plays, produce, records
 GONE, ALIKE = "m1", "m11"
 
 
-@pytest.mark.parametrize(
-    "made", [IALS(), Popularity(), Blend(BlendSettings(sources="ials+ease"))], ids=lambda made: made.name
-)
+@pytest.mark.parametrize("made", [IALS(), Popularity(), Blend(BlendSettings(sources="ials+ease"))], ids=lambda made: made.name)
 def test_a_model_without_a_member_is_the_same_for_the_others(made: Model[Any], tmp_path: Path) -> None:
     model = made.fit(random_interactions())
     model.save(tmp_path)
