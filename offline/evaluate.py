@@ -59,7 +59,7 @@ def work(context: Context) -> dict[str, str]:
         for label, result in report.models.items()
         for name, estimate in result.metrics["all"].items()
     }
-    return {**figures, "report": report.to_text()}
+    return {**figures, "report": report.to_text(segments=False)}
 
 
 def _metrics(lake: Lake) -> tuple[str, ...]:

@@ -54,9 +54,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """The report as indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
-    def to_text(self) -> str:
-        """The report as tables for people."""
-        return report_text(self)
+    def to_text(self, segments: bool = True) -> str:
+        """The report as tables for people, those of the segments last."""
+        return report_text(self, segments)
 
 
 def evaluate_models(

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 FEW_MEMBERS = 30  # below, resampling them says too little of those who were not asked
 
 
-def report_text(report: "Report") -> str:
-    """All tables of a report: every member, those with a history where these are fewer, and each kind of segment."""
+def report_text(report: "Report", segments: bool = True) -> str:
+    """The tables of a report: every member, those with a history where these are fewer, and, if wanted, each kind of segment."""
     seen = "seen titles kept" if report.keep_seen else "seen titles left out"
     lines = [report.protocol] if report.protocol else []
     lines.append(
@@ -25,7 +25,7 @@ def report_text(report: "Report") -> str:
     if report.floor in report.models:
         lines += ["", f"the strongest floor is {report.floor!r}"]
     lines += ["fitted in " + ", ".join(f"{result.fit_s:.1f} s ({label})" for label, result in report.models.items())]
-    for kind, groups in report.segments.items():
+    for kind, groups in report.segments.items() if segments else ():
         lines += ["", f"by {kind}", *_segments(report, kind, groups)]
     return "\n".join(lines) + "\n"
 

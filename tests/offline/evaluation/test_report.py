@@ -133,6 +133,7 @@ def test_every_metric_has_its_interval_and_its_paired_difference(monkeypatch: py
     assert set(found.members) == {"all", "known", *found.segments["activity"], *found.segments.get("titles", [])}
     assert sum(found.members[group] for group in found.segments["activity"]) == found.members["all"]
     assert "by activity" in found.to_text()
+    assert "by activity" not in found.to_text(segments=False)
     assert msgspec.json.decode(found.to_json(), type=Report) == found
 
     monkeypatch.setattr("offline.evaluation.protocol.BLOCK_CELLS", 10)
