@@ -131,6 +131,21 @@ def test_products_of_integers_are_as_near_as_promised(with_: Arithmetic) -> None
     assert (seen == 1).all()
 
 
+def test_titles_of_small_norm_are_looked_at_where_they_are_the_best() -> None:
+    # Most titles are longer and at right angles to every member; the norm of the others, all 1, only just suffices.
+    random = np.random.default_rng(16)
+    cosine, signs = 1 - 0.2 * random.random(8000), random.choice([-1, 1], (8000, 2))
+    short = np.zeros((8000, 8), np.float32)
+    short[:, [0, 2]] = np.stack([cosine, np.sqrt(1 - cosine**2)], axis=1) * signs
+    long = np.zeros((16000, 8), np.float32)
+    long[:, 1] = (1.2 + 0.1 * random.random(16000)) * np.where(np.arange(16000) % 2, 1, -1)
+    right = np.concatenate([short, long])[random.permutation(24000)]
+    left = np.zeros((100, 8), np.float32)
+    left[:, 0] = 1 + random.random(100)
+    nothing = np.zeros((100, len(right)), np.bool_)
+    assert_same(ranked(FactorRanking(right), left, 30, nothing), slow_top_k(left, right, 30, nothing))
+
+
 def test_a_member_ranks_the_same_alone_and_among_others() -> None:
     random = np.random.default_rng(9)
     left, right = tastes(random, 130, 5000, 24)
