@@ -161,7 +161,7 @@ def _times(interactions: Interactions) -> "np.ndarray[Any, np.dtype[np.int64]]":
 JOB = Job(
     name="evaluate",
     summary="compare the model in use with popularity on a split by time",
-    reads=(tables.PLAYS,),
+    reads=(tables.PLAYS, tables.TITLES),
     writes=(),
     work=work,
     settings=lambda config: [
