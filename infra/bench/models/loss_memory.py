@@ -5,7 +5,6 @@ before (hidden states and titles' vectors included) and less the gradients thems
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from infra.bench.report import Repeated, Row, ratios, told
 from offline.models.sequence.loss import catalogue_cross_entropy
+from offline.training.record import Meter
 
 POSITIONS = 128 * 50
 DIM = 64
@@ -94,11 +94,11 @@ def _alone(titles: int, positions: int) -> dict[str, float]:
     small = _problem(1_000, 256)
     torch.autograd.grad(catalogue_cross_entropy(*small, None, torch.bfloat16), small[:2])  # loads what torch loads late
     hidden, vectors, targets = _problem(titles, positions)
-    before_mb, began = psutil.Process().memory_info().rss / 1e6, time.process_time()
+    before_mb, meter = psutil.Process().memory_info().rss / 1e6, Meter()
     gradients = torch.autograd.grad(catalogue_cross_entropy(hidden, vectors, targets, None, torch.bfloat16), (hidden, vectors))
     gradients_mb = sum(each.numel() * each.element_size() for each in gradients) / 1e6
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    return {"used_mb": peak_mb - before_mb - gradients_mb, "cpu_s": time.process_time() - began}
+    peak_mb = meter.peak_memory_mb * 2**20 / 1e6
+    return {"used_mb": peak_mb - before_mb - gradients_mb, "cpu_s": meter.cpu_seconds}
 
 
 if __name__ == "__main__":
