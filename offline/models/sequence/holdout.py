@@ -33,7 +33,7 @@ class Holdout(NamedTuple):
         device = vectors.device
         spans = newest(self.histories, max_length - 1)
         hidden = torch.from_numpy(encode(encoder, vectors, self.histories, spans)).to(device)
-        start, titles = self.histories.start, self.histories.titles
+        start, titles = self.histories.start, self.histories.titles.copy()  # whoever sorts the matrix sorts what it is made of
         seen = sparse.csr_array((np.ones(len(titles), np.float32), titles, start), shape=(len(self.targets), len(vectors)))
         seen.sort_indices()
         allowed = torch.where(torch.from_numpy(self.played), 0.0, -torch.inf).to(device)  # (titles,)

@@ -170,6 +170,17 @@ def test_held_out_plays_are_not_trained_on() -> None:
     assert hold_out(few, np.ones(40, np.bool_), 5_000, np.random.default_rng(0)) == (few, None)  # too few to tell anything
 
 
+def test_validating_changes_nothing() -> None:
+    _, holdout = hold_out(Histories.of(stepping(), 1.0), np.ones(20, np.bool_), 55, np.random.default_rng(0))
+    assert holdout is not None
+    order = holdout.histories.titles.copy()
+    model = small(epochs=1).fit(stepping())
+    vectors = torch.from_numpy(model.title_vectors)
+    found = [holdout.ndcg(model.encoder, vectors, model.settings.max_length) for _ in range(2)]
+    assert found[0] == found[1]
+    np.testing.assert_array_equal(holdout.histories.titles, order)
+
+
 def test_training_ends_where_validation_does_not_improve_and_keeps_the_best() -> None:
     passes: list[Pass] = []
     model = small(epochs=40, patience=2).fit(stepping(), passes.append)
