@@ -37,14 +37,19 @@ def beauty(folder: Path) -> Parts:
 
 
 def ml_100k(folder: Path) -> Parts:
-    """A random quarter of each member's ratings held out, with a fixed seed; a rating of any height is an interaction."""
+    """A random quarter of each member's ratings held out, with a fixed seed. A rating is a weight; each is to be found."""
     ratings = pyarrow.csv.read_csv(
         folder / "u.data",
         read_options=pyarrow.csv.ReadOptions(column_names=["member_id", "title_id", "rating", "at_s"]),
         parse_options=pyarrow.csv.ParseOptions(delimiter="\t"),
     )
     at_ms = ratings["at_s"].to_numpy().astype(np.int64) * 1000
-    rows = InteractionRows(ratings["member_id"].cast(pa.string()), ratings["title_id"].cast(pa.string()), at_ms=at_ms)
+    rows = InteractionRows(
+        ratings["member_id"].cast(pa.string()),
+        ratings["title_id"].cast(pa.string()),
+        weight=ratings["rating"].to_numpy().astype(np.float32),
+        at_ms=at_ms,
+    )
     made = split_rows(rows, Plan(method="random", test_share=0.25, seed=42))
     return Parts(Interactions.from_rows(made.train), None, Interactions.from_rows(made.test), "ml-100k, random 75/25 by member")
 
