@@ -6,9 +6,9 @@
 Importing it loads neither Spark, torch nor Faust. Drawing a page is `online.drawing`, imported on its own.
 """
 
-from online.answers import Cell, Fallback, Page, Recommendation, Row, Tier
 from online.recommender import Recommender
-from online.rows import DEFAULT_ROWS, Draft, RowBuilder, RowContext
+from shared.pages.answers import Cell, Fallback, Page, Recommendation, Row, Tier
+from shared.pages.rows import DEFAULT_ROWS, Draft, RowBuilder, RowContext
 
 __all__ = [
     "DEFAULT_ROWS",

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from online.answers import Page, Recommendation
 from online.recommender import Recommender
 from shared import cli, config
 from shared.config import Config
 from shared.errors import InputError
+from shared.pages.answers import Page, Recommendation
 
 
 @click.group(cls=cli.Group)

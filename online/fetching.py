@@ -5,7 +5,7 @@ Nothing here raises: what cannot be had within the deadline, or cannot be read, 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,9 +16,6 @@ import redis.exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from online.answers import Fallback
-from online.requesting import Request
-from online.serving import Indices, Scores, Serving
 from shared import codecs, fresh, histories, keys, state, store, trending
 from shared import fence as fences
 from shared.config import Config
@@ -26,40 +23,14 @@ from shared.errors import SnapshotError
 from shared.fence import Fence
 from shared.fresh import FreshCandidates
 from shared.histories import Seed
+from shared.pages.answers import Fallback
+from shared.pages.facts import Candidates, Facts
+from shared.pages.request import Request
+from shared.pages.serving import Indices, Scores, Serving
 from shared.state import MemberState
-from shared.trending import Trending, part_of_day
+from shared.trending import part_of_day
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """A member's candidates: title indices (k,) of the snapshot, k above 0, and their scores (k,), best first."""
-
-    titles: Indices
-    scores: Scores
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known about a member at the time of a request.
-
-    Attributes
-    ----------
-    candidates : the precomputed ones.
-    fresh : those retrieved after the member's latest plays; None without any, or where those say nothing.
-    seeds : what to name "Because You Watched" rows after, the newest first.
-    fallbacks : what could not be had.
-    """
-
-    pointer: str | None = None
-    state: MemberState = state.EMPTY
-    fence: Fence = field(default_factory=dict)
-    candidates: Candidates | None = None
-    fresh: Candidates | None = None
-    seeds: tuple[Seed, ...] = ()
-    trending: Trending | None = None
-    fallbacks: tuple[Fallback, ...] = ()
 
 
 class Fetcher:

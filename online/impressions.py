@@ -12,9 +12,9 @@ import time
 from typing import Any
 
 from online import metrics
-from online.answers import Page
 from shared import events
 from shared.config import KafkaConfig
+from shared.pages.answers import Page
 
 log = logging.getLogger(__name__)
 

@@ -15,19 +15,21 @@ from types import TracebackType
 from typing import Self
 
 from online import metrics
-from online.answers import Fallback, Page, Recommendation, Row, Tier
-from online.blending import Blend, blend
-from online.fetching import Facts, Fetcher
+from online.fetching import Fetcher
 from online.impressions import ImpressionLog
-from online.page import assemble, page_tier
-from online.ranking import Ranking, rank
-from online.requesting import Request, checked_k, checked_request
-from online.rows import DEFAULT_ROWS, RowBuilder, RowContext, draft_rows, titles_to_continue
-from online.serving import Serving
+from online.requesting import checked_k, checked_request
 from shared import config as configuration
 from shared import store
 from shared.arm_loading import ArmLoader
 from shared.config import Config
+from shared.pages.answers import Fallback, Page, Recommendation, Row, Tier
+from shared.pages.assembly import assemble, page_tier
+from shared.pages.blending import Blend, blend
+from shared.pages.facts import Facts
+from shared.pages.ranking import Ranking, rank
+from shared.pages.request import Request
+from shared.pages.rows import DEFAULT_ROWS, RowBuilder, RowContext, draft_rows, titles_to_continue
+from shared.pages.serving import Serving
 from shared.snapshots import SnapshotStore
 
 POLL_S = 5.0

@@ -1,22 +1,12 @@
 """A request's arguments, checked: what a caller may ask, and one clear sentence for what it may not."""
 
 import time
-from dataclasses import dataclass
 
 from shared.errors import InputError
+from shared.pages.request import Request
 
 MAX_ID_LENGTH = 256
 MAX_K = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Who asks, from where and when. `country` is an ISO 3166 code in capitals or None for unknown."""
-
-    member_id: str
-    device: str
-    country: str | None
-    now_ms: int
 
 
 def checked_request(member_id: object, device: object, country: object, now_ms: object) -> Request:

@@ -6,12 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from online.answers import Cell, Page, Row
 from online.drawing.differences import Differences, page_differences
 from online.drawing.posters import Poster, poster
 from online.drawing.scenes import SIDE
 from online.drawing.wording import age, cell_note, duration, milliseconds
 from shared.errors import UnavailableError
+from shared.pages.answers import Cell, Page, Row
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import click
 
-from online.answers import Cell, Page
 from online.drawing.differences import Differences, page_differences
 from online.drawing.wording import age
+from shared.pages.answers import Cell, Page
 
 CELLS = 6
 NAME_WIDTH = 30

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from online.answers import Cell, Page
+from shared.pages.answers import Cell, Page
 
 
 @dataclass(frozen=True, slots=True)

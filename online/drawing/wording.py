@@ -1,6 +1,6 @@
 """Numbers as people say them, alike in HTML and text."""
 
-from online.answers import Cell
+from shared.pages.answers import Cell
 
 
 def duration(seconds: float) -> str:

@@ -9,10 +9,10 @@ import pytest
 
 from infra.local.ports import free_port
 from infra.local.redis_server import RedisServer
-from online.answers import Page
 from shared import state, store
 from shared.config import RedisConfig
 from shared.errors import UnavailableError
+from shared.pages.answers import Page
 from tests.bad_input.command import files, run
 from tests.online.snapshot_builder import build_snapshot, write_snapshot
 

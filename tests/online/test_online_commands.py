@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from infra.local.ports import free_port
 from infra.local.redis_server import RedisServer
 from online.__main__ import main
-from online.answers import Page, Recommendation
+from shared.pages.answers import Page, Recommendation
 from tests.online.plays import play, write_events
 from tests.online.snapshot_builder import build_snapshot, write_snapshot
 

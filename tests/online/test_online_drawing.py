@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from online.answers import Cell, Fallback, Page, Row
 from online.drawing import draw_change, draw_page, page_differences, text_page
 from online.drawing.posters import LOOKS, poster
 from online.drawing.scenes import SCENES
+from shared.pages.answers import Cell, Fallback, Page, Row
 
 EVIL = "</b></style><script>alert('x')</script>\" onmouseover=\"alert(1)"
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online.answers import Row
-from online.blending import blend, find_seeds
-from online.fetching import Candidates, Facts
-from online.page import assemble, page_tier
-from online.ranking import rank
 from online.requesting import checked_request
-from online.rows import DEFAULT_ROWS, Draft, RowContext, draft_rows
-from online.serving import Serving
 from shared import histories, state
 from shared.errors import SnapshotError
 from shared.events import Feedback, Play
+from shared.pages.answers import Row
+from shared.pages.assembly import assemble, page_tier
+from shared.pages.blending import blend, find_seeds
+from shared.pages.facts import Candidates, Facts
+from shared.pages.ranking import rank
+from shared.pages.rows import DEFAULT_ROWS, Draft, RowContext, draft_rows
+from shared.pages.serving import Serving
 from shared.state import MemberState
 from tests.online.plays import play, thumb
 from tests.online.snapshot_builder import CREATED_AT_MS, NOW_MS, BuiltSnapshot, build_snapshot

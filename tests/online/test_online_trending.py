@@ -5,15 +5,15 @@ import redis
 
 from infra.local.redis_server import RedisServer
 from online import Page, Recommender
-from online.answers import Row
-from online.blending import blend
-from online.fetching import Facts
-from online.page import assemble
-from online.ranking import rank
 from online.requesting import checked_request
-from online.rows import RowContext, TrendingNow
-from online.serving import Serving
 from shared import keys, state, trending
+from shared.pages.answers import Row
+from shared.pages.assembly import assemble
+from shared.pages.blending import blend
+from shared.pages.facts import Facts
+from shared.pages.ranking import rank
+from shared.pages.rows import RowContext, TrendingNow
+from shared.pages.serving import Serving
 from shared.trending import Part, Trending, TrendingTitle
 from tests.online.plays import thumb
 from tests.online.snapshot_builder import NOW_MS, build_snapshot, online_config, write_snapshot

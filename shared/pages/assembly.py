@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from online.answers import Cell, Row, Tier
-from online.blending import Blend
-from online.rows import Draft
-from online.serving import Indices, Mask, Serving
+from shared.pages.answers import Cell, Row, Tier
+from shared.pages.blending import Blend
+from shared.pages.rows import Draft
+from shared.pages.serving import Indices, Mask, Serving
 
 
 def assemble(drafts: Iterable[Draft], serving: Serving, blend: Blend, rows_limit: int, row_length: int) -> tuple[Row, ...]:

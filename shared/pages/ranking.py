@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from online.blending import Blend
-from online.serving import Indices, Mask, Scores
+from shared.pages.blending import Blend
+from shared.pages.serving import Indices, Mask, Scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from online.answers import Tier
-from online.fetching import Candidates, Facts
-from online.requesting import Request
-from online.serving import Indices, Mask, Scores, Serving
+from shared.pages.answers import Tier
+from shared.pages.facts import Candidates, Facts
+from shared.pages.request import Request
+from shared.pages.serving import Indices, Mask, Scores, Serving
 from shared.state import MemberState
 
 CANDIDATE_FLOOR = 0.2

@@ -1,7 +1,7 @@
 """The rows that a page can have: each builder drafts its own, with more titles than fit, and knows nothing of the others.
 
 A team adds a row by writing a class with one method and passing it to `Recommender(config, rows=…)`. Titles that an earlier
-row took are left out when the page is put together (`online.page`). Pure.
+row took are left out when the page is put together (`shared.pages.assembly`). Pure.
 """
 
 import logging
@@ -11,12 +11,12 @@ from typing import Protocol
 
 import numpy as np
 
-from online.answers import Fallback
-from online.blending import Blend
-from online.ranking import Ranking
-from online.requesting import Request
-from online.serving import Indices, Serving
 from shared.histories import Seed
+from shared.pages.answers import Fallback
+from shared.pages.blending import Blend
+from shared.pages.ranking import Ranking
+from shared.pages.request import Request
+from shared.pages.serving import Indices, Serving
 from shared.state import MemberState, Played
 from shared.trending import Trending
 
