@@ -8,7 +8,8 @@ Importing it loads neither Spark, torch nor Faust. Drawing a page is `online.dra
 
 from online.recommender import Recommender
 from shared.pages.answers import Cell, Fallback, Page, Recommendation, Row, Tier
-from shared.pages.rows import DEFAULT_ROWS, Draft, RowBuilder, RowContext
+from shared.pages.drafts import Draft, RowBuilder, RowContext
+from shared.pages.rows import DEFAULT_ROWS
 
 __all__ = [
     "DEFAULT_ROWS",

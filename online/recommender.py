@@ -25,10 +25,11 @@ from shared.config import Config
 from shared.pages.answers import Fallback, Page, Recommendation, Row, Tier
 from shared.pages.assembly import assemble, page_tier
 from shared.pages.blending import Blend, blend
+from shared.pages.drafts import RowBuilder, RowContext, draft_rows
 from shared.pages.facts import Facts
 from shared.pages.ranking import Ranking, rank
 from shared.pages.request import Request
-from shared.pages.rows import DEFAULT_ROWS, RowBuilder, RowContext, draft_rows, titles_to_continue
+from shared.pages.rows import DEFAULT_ROWS, titles_to_continue
 from shared.pages.serving import Serving
 from shared.snapshots import SnapshotStore
 

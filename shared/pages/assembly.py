@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from shared.pages.answers import Cell, Row, Tier
 from shared.pages.blending import Blend
-from shared.pages.rows import Draft
+from shared.pages.drafts import Draft
 from shared.pages.serving import Indices, Mask, Serving
 
 

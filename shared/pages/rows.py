@@ -4,23 +4,14 @@ A team adds a row by writing a class with one method and passing it to `Recommen
 row took are left out when the page is put together (`shared.pages.assembly`). Pure.
 """
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable
 
 import numpy as np
 
-from shared.histories import Seed
-from shared.pages.answers import Fallback
-from shared.pages.blending import Blend
-from shared.pages.ranking import Ranking
-from shared.pages.request import Request
+from shared.pages.drafts import Draft, RowBuilder, RowContext
 from shared.pages.serving import Indices, Serving
 from shared.state import MemberState, Played
 from shared.trending import Trending
-
-log = logging.getLogger(__name__)
 
 TRENDING_POOL = 200
 TRENDING_TASTE = 0.5
@@ -28,70 +19,6 @@ TRENDING_TASTE = 0.5
 RELEASE_AGE_MS = 180 * 24 * 3600 * 1000
 GENRE_POOL = 200
 """Best titles that vote for the order of the genre rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowContext:
-    """All that a builder may look at.
-
-    Attributes
-    ----------
-    trending : what the stream says; None where the snapshot's list is the newest.
-    seeds : titles that the member watched for the most part, the newest first.
-    """
-
-    request: Request
-    serving: Serving
-    state: MemberState
-    blend: Blend
-    ranking: Ranking
-    rows_limit: int
-    row_length: int
-    trending: Trending | None = None
-    seeds: tuple[Seed, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A row before it is placed.
-
-    Attributes
-    ----------
-    key : names the row in logs; the same from visit to visit.
-    titles : (n,) int32, best first; more than fit, since other rows may take some of them.
-    evidence : why the titles are here, one sentence for all of them or one for each; None for each title's own reason.
-    progress : how far in each title the member is, for titles to continue.
-    least : with fewer titles left the row is not shown.
-    """
-
-    key: str
-    name: str
-    titles: Indices
-    evidence: str | Sequence[str] | None = None
-    progress: Sequence[float] | None = None
-    least: int = 4
-
-
-class RowBuilder(Protocol):
-    """Drafts rows of one kind."""
-
-    def draft(self, context: RowContext) -> Iterable[Draft]:
-        """The rows of this kind for one request, the most wanted first; none when there is nothing to show."""
-        ...
-
-
-def draft_rows(builders: Iterable[RowBuilder], context: RowContext) -> tuple[list[Draft], tuple[Fallback, ...]]:
-    """All builders' rows, in the builders' order; a builder that fails costs its own rows and is named."""
-    drafts: list[Draft] = []
-    failed: list[Fallback] = []
-    for builder in builders:
-        try:
-            drafts.extend(builder.draft(context))
-        except Exception as error:  # a team's own builder must not cost the member the page
-            name = type(builder).__name__
-            log.exception("row builder %s failed", name)
-            failed.append(Fallback("row-failed", f"{name}: {type(error).__name__}: {error}"))
-    return drafts, tuple(failed)
 
 
 def titles_to_continue(serving: Serving, state: MemberState, country: str | None, limit: int) -> list[tuple[int, Played]]:

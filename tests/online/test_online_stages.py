@@ -15,9 +15,10 @@ from shared.events import Feedback, Play
 from shared.pages.answers import Row
 from shared.pages.assembly import assemble, page_tier
 from shared.pages.blending import blend, find_seeds
+from shared.pages.drafts import Draft, RowContext, draft_rows
 from shared.pages.facts import Candidates, Facts
 from shared.pages.ranking import rank
-from shared.pages.rows import DEFAULT_ROWS, Draft, RowContext, draft_rows
+from shared.pages.rows import DEFAULT_ROWS
 from shared.pages.serving import Serving
 from shared.state import MemberState
 from tests.online.plays import play, thumb

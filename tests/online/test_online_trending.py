@@ -10,9 +10,10 @@ from shared import keys, state, trending
 from shared.pages.answers import Row
 from shared.pages.assembly import assemble
 from shared.pages.blending import blend
+from shared.pages.drafts import RowContext
 from shared.pages.facts import Facts
 from shared.pages.ranking import rank
-from shared.pages.rows import RowContext, TrendingNow
+from shared.pages.rows import TrendingNow
 from shared.pages.serving import Serving
 from shared.trending import Part, Trending, TrendingTitle
 from tests.online.plays import thumb
