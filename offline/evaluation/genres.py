@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from scipy import sparse
 
 from offline.evaluation.ranking import FloatArray
 from offline.evaluation.shown import Shown, Sparse, indicator, ones
 from offline.interactions import Ids
+from offline.models.content import one_hot
 from shared.errors import InputError
 
 Genres = Mapping[str, Sequence[str]]
@@ -55,15 +55,10 @@ def genre_shares(genres: Genres, title_ids: Ids) -> Sparse:
     ------
     InputError : none of the titles has a genre.
     """
-    listed = [list(dict.fromkeys(genres.get(title, ()))) for title in title_ids]
-    names = sorted({name for each in listed for name in each})
-    if not names:
+    shares = one_hot([genres.get(title, ()) for title in title_ids])
+    if not shares.shape[1]:
         raise InputError(f"none of the {len(title_ids):,} titles that are ranked has a genre in the file of titles")
-    place = {name: number for number, name in enumerate(names)}
-    indptr = np.concatenate([[0], np.cumsum([len(each) for each in listed])])
-    indices = np.array([place[name] for each in listed for name in each], np.int64)
-    share = np.repeat(1 / np.maximum(1, np.diff(indptr)), np.diff(indptr)).astype(np.float32)
-    return sparse.csr_array((share, indices, indptr), shape=(len(title_ids), len(names)))
+    return shares
 
 
 def calibration(shown: Shown, histories: Sparse, shares: Sparse) -> FloatArray:
