@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
-from scipy import sparse
 
 from offline.evaluation import split
-from offline.interactions import BoolArray, Int64Array, Interactions
+from offline.evaluation.ranking import find_hits
+from offline.interactions import Int64Array, Interactions
 from offline.models.contract import Model
 from offline.models.mixing import FloatArray, best_weights, unite
 from offline.models.topk import TopK
@@ -68,15 +67,7 @@ class Trial:
 
         def of(some: list[TopK]) -> tuple[FloatArray, float]:
             union = unite(some, depth)
-            return best_weights(union, _marked(union.titles, wanted), relevant, cut)
+            return best_weights(union, find_hits(union.titles, wanted), relevant, cut)
 
         weights, together = of(list(lists.values()))
         return weights, {**{name: of([one])[1] for name, one in lists.items()}, "blend": together}
-
-
-def _marked(titles: npt.NDArray[np.int32], wanted: sparse.csr_array[np.float32]) -> BoolArray:
-    """Which of each row's titles, -1 for none, are stored entries of the same row of `wanted`: `(n, width)`."""
-    width = wanted.shape[1] + 1
-    rows = np.repeat(np.arange(wanted.shape[0]), np.diff(wanted.indptr))
-    cells = np.arange(len(titles))[:, None] * width + titles + 1
-    return np.isin(cells, rows * width + wanted.indices + 1)
