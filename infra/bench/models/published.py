@@ -2,24 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
 from offline.evaluation.holdout import Plan, split_rows
+from offline.evaluation.sources import Parts
 from offline.interaction_files import read_interactions
 from offline.interactions import InteractionRows, Interactions
-
-
-class Parts(NamedTuple):
-    """One data set, split."""
-
-    train: Interactions
-    context: Interactions | None
-    test: Interactions
-    protocol: str
 
 
 def gowalla(folder: Path) -> Parts:

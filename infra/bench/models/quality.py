@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infra.bench.models.published import SETS, Parts
+from infra.bench.models.published import SETS
 from infra.bench.report import Row
 from offline.evaluation.bootstrap import Estimate
 from offline.evaluation.floors import FLOOR
 from offline.evaluation.report import ModelResult, evaluate_models
+from offline.evaluation.sources import Parts
 from offline.models import create_model
 
 Say = Callable[[str], None]
