@@ -24,7 +24,7 @@ from shared.arm_loading import ArmLoader
 from shared.config import Config
 from shared.pages.answers import Fallback, Page, Recommendation, Row, Tier
 from shared.pages.assembly import assemble, page_tier
-from shared.pages.blending import Blend, blend
+from shared.pages.blending import POPULAR_POOL, Pool, blend
 from shared.pages.drafts import RowBuilder, RowContext, draft_rows
 from shared.pages.facts import Facts
 from shared.pages.ranking import Ranking, rank
@@ -157,7 +157,7 @@ class Recommender(AbstractContextManager["Recommender"]):
             )
             drafts, failed = draft_rows(self._rows, context)
             watch.lap("rows")
-            placed = assemble(drafts, serving, blended, online.rows, online.row_length)
+            placed = assemble(drafts, serving, blended, ranking.scores, online.rows, online.row_length)
             watch.lap("page")
         return Page(
             page_id=uuid.uuid4().hex,
@@ -177,7 +177,8 @@ class Recommender(AbstractContextManager["Recommender"]):
     def _list(self, request: Request, serving: Serving | None, facts: Facts, k: int, watch: "_Stopwatch") -> list[Recommendation]:
         if serving is None:
             return []
-        blended, ranking = self._score(request, serving, facts, watch)
+        depth = max(POPULAR_POOL, k + self._config.online.row_length)
+        blended, ranking = self._score(request, serving, facts, watch, depth)
         begun = titles_to_continue(serving, facts.state, request.country, self._config.online.row_length)
         skipped = {title for title, _ in begun}
         titles = [title for title in ranking.order[: k + len(skipped)].tolist() if title not in skipped][:k]
@@ -193,8 +194,10 @@ class Recommender(AbstractContextManager["Recommender"]):
             for place, title in enumerate(titles)
         ]
 
-    def _score(self, request: Request, serving: Serving, facts: Facts, watch: "_Stopwatch") -> tuple[Blend, Ranking]:
-        blended = blend(serving, facts, request)
+    def _score(
+        self, request: Request, serving: Serving, facts: Facts, watch: "_Stopwatch", depth: int = POPULAR_POOL
+    ) -> tuple[Pool, Ranking]:
+        blended = blend(serving, facts, request, depth)
         watch.lap("blend")
         ranking = rank(blended)
         watch.lap("rank")

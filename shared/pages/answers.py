@@ -16,7 +16,7 @@ class Fallback(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Cell(msgspec.Struct, frozen=True, gc=False):
     """One title at one place of a page, ready to draw and accounted for.
 
     `row_index` and `rank` count from 0, down and to the right. `progress` is how far in a title to continue is, from 0 to 1.
@@ -37,7 +37,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     progress: float | None = None
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True):
     """One row of a page. `key` names it in logs and stays the same between visits (`because:t7`)."""
 
     key: str
@@ -67,7 +67,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     seconds: dict[str, float]
 
 
-class Recommendation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Recommendation(msgspec.Struct, frozen=True, gc=False):
     """One title of a ranked list; `rank` counts from 0."""
 
     title_id: str

@@ -1,40 +1,49 @@
-"""The page put together from drafted rows: from top to bottom, no title twice, short rows left out. Pure."""
+"""A page's cells made of the rows that were placed: all rows at once, since a page may have a thousand cells. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from shared.pages.answers import Cell, Row, Tier
-from shared.pages.blending import Blend
+from shared.pages.blending import TIERS, Pool
 from shared.pages.drafts import Draft
-from shared.pages.serving import Indices, Mask, Serving
+from shared.pages.serving import Indices, Mask, Scores, Serving
+
+T = TypeVar("T")
 
 
-def assemble(drafts: Iterable[Draft], serving: Serving, blend: Blend, rows_limit: int, row_length: int) -> tuple[Row, ...]:
-    """Place the drafts in their order, each with the titles that the rows above did not take."""
+def assemble(
+    drafts: Iterable[Draft], serving: Serving, pool: Pool, scores: Scores, rows_limit: int, row_length: int
+) -> tuple[Row, ...]:
+    """Place the drafts in their order, each with the titles that the rows above did not take.
+
+    Parameters
+    ----------
+    scores : (titles,) float32, what the titles were ordered by.
+    """
     is_free = np.ones(serving.count, dtype=np.bool_)
-    rows: list[Row] = []
+    placed: list[tuple[Draft, npt.NDArray[np.intp]]] = []
     keys: set[str] = set()
     for draft in drafts:
-        if len(rows) == rows_limit:
+        if len(placed) == rows_limit:
             break
         free = _free_places(draft.titles, is_free, row_length)  # (cells,)
         if draft.key in keys or len(free) < min(draft.least, row_length):
             continue
-        titles = draft.titles[free]  # (cells,)
-        is_free[titles] = False
+        is_free[draft.titles[free]] = False
         keys.add(draft.key)
-        cells = _cells(draft, len(rows), free.tolist(), titles.tolist(), serving, blend)
-        rows.append(Row(key=draft.key, name=draft.name, cells=cells))
-    return tuple(rows)
+        placed.append((draft, free))
+    return make_rows(placed, serving, pool, scores)
 
 
 def page_tier(rows: Iterable[Row]) -> Tier:
     """The most personal tier of any cell: what the page as a whole could draw on."""
     present = {cell.tier for row in rows for cell in row.cells}
-    tiers: tuple[Tier, ...] = ("live", "fresh", "precomputed", "popular_country", "popular")
-    return next((tier for tier in tiers if tier in present), "empty")
+    return next((tier for tier in TIERS if tier in present), "empty")
 
 
 def _free_places(titles: Indices, is_free: Mask, limit: int) -> npt.NDArray[np.intp]:
@@ -47,30 +56,53 @@ def _free_places(titles: Indices, is_free: Mask, limit: int) -> npt.NDArray[np.i
     return chosen
 
 
-def _cells(
-    draft: Draft, row_index: int, places: list[int], titles: list[int], serving: Serving, blend: Blend
-) -> tuple[Cell, ...]:
-    evidence, progress = draft.evidence, draft.progress
-    cells: list[Cell] = []
-    for rank, (place, title) in enumerate(zip(places, titles, strict=True)):
-        if evidence is None:
-            why = blend.evidence(title)
+def make_rows(
+    placed: Sequence[tuple[Draft, npt.NDArray[np.intp]]], serving: Serving, pool: Pool, scores: Scores, first_row: int = 0
+) -> tuple[Row, ...]:
+    """The rows with their cells.
+
+    Parameters
+    ----------
+    placed : drafts from top to bottom, with the places (cells,) of the titles to show in each one's own list.
+    first_row : index of the first row on the page; above 0 for a page continued downwards.
+    """
+    if not placed:
+        return ()
+    titles = np.concatenate([draft.titles[places] for draft, places in placed])  # (all cells,)
+    at = titles.tolist()
+    pool_places = pool.places[titles]
+    tiers = picked(TIERS, pool.tier_codes[pool_places].tolist())
+    own_reasons = picked(pool.reason_texts, pool.reasons[pool_places].tolist())
+    ids, names = picked(serving.ids, at), picked(serving.names, at)
+    genres, runtimes_s = picked(serving.title_genres, at), picked(serving.runtimes_s, at)
+    worth = scores[titles].tolist()
+    rows: list[Row] = []
+    start = 0
+    for index, (draft, places) in enumerate(placed, first_row):
+        stop = start + len(places)
+        evidence: Iterable[str]
+        if draft.evidence is None:
+            evidence = own_reasons[start:stop]
+        elif isinstance(draft.evidence, str):
+            evidence = repeat(draft.evidence)
         else:
-            why = evidence if isinstance(evidence, str) else evidence[place]
-        cells.append(
-            Cell(
-                title_id=serving.ids[title],
-                name=serving.names[title],
-                row=draft.key,
-                row_index=row_index,
-                rank=rank,
-                # Where the member stopped is live knowledge, whatever the scores say about the title.
-                tier=blend.tier(title) if progress is None else "live",
-                score=float(blend.scores[title]),
-                evidence=why,
-                genres=serving.title_genres[title],
-                runtime_s=serving.runtimes_s[title],
-                progress=None if progress is None else progress[place],
-            )
-        )
-    return tuple(cells)
+            evidence = picked(draft.evidence, places.tolist())
+        progress = repeat(None) if draft.progress is None else picked(draft.progress, places.tolist())
+        # Where the member stopped is live knowledge, whatever the scores say about the title.
+        row_tiers: Iterable[Tier] = tiers[start:stop] if draft.progress is None else repeat("live")
+        some = slice(start, stop)
+        cells = map(
+            Cell, ids[some], names[some], repeat(draft.key), repeat(index), range(len(places)), row_tiers, worth[some], evidence,
+            repeat(1.0), genres[some], runtimes_s[some], progress,
+        )  # fmt: skip
+        rows.append(Row(draft.key, draft.name, tuple(cells)))
+        start = stop
+    return tuple(rows)
+
+
+def picked(items: Sequence[T], places: Sequence[int]) -> tuple[T, ...]:
+    """The items at some places: several times as fast as a comprehension."""
+    if len(places) > 1:
+        found: tuple[T, ...] = itemgetter(*places)(items)
+        return found
+    return tuple(items[place] for place in places)

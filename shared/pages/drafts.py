@@ -12,7 +12,7 @@ from typing import Protocol
 
 from shared.histories import Seed
 from shared.pages.answers import Fallback
-from shared.pages.blending import Blend
+from shared.pages.blending import Pool
 from shared.pages.ranking import Ranking
 from shared.pages.request import Request
 from shared.pages.serving import Indices, Serving
@@ -35,7 +35,7 @@ class RowContext:
     request: Request
     serving: Serving
     state: MemberState
-    blend: Blend
+    blend: Pool
     ranking: Ranking
     rows_limit: int
     row_length: int

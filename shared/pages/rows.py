@@ -75,7 +75,7 @@ class BecauseYouWatched:
         if self._place >= len(seeds):
             return
         seed = seeds[self._place]
-        is_there = serving.similar_titles[seed] >= 0
+        is_there = serving.similar_titles[seed] < serving.count
         near = serving.similar_titles[seed][is_there]  # (n,)
         # Mostly by nearness to the title that the row is named after, and among near ones by the member's taste.
         worth = serving.similar_scores[seed][is_there] * (1.0 + context.ranking.scores[near])  # (n,)

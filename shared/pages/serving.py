@@ -10,6 +10,9 @@ Indices = npt.NDArray[np.int32]
 Scores = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
+NEW_AGE_MS = 60 * 24 * 3600 * 1000
+NEW_TITLES = 50
+
 
 class Serving:
     """One snapshot, ready to answer requests. Read by many threads; never changed after it is built.
@@ -19,7 +22,7 @@ class Serving:
     version, created_at_ms : the snapshot's.
     index : title id to title index.
     ids, names, title_genres, runtimes_s : of each title, in index order.
-    similar_titles : (titles, n) int32, -1 where a title has fewer neighbours.
+    similar_titles : (titles, n) int32; the index past the last title where a title has fewer neighbours.
     similar_scores : (titles, n) float32 in [0, 1].
     trending : (titles,) int32, the most trending first.
     genres : names of the genres, in alphabetical order.
@@ -27,6 +30,8 @@ class Serving:
     genre_sizes : (genres,) float32, how many those are.
     trending_scores : (titles,) float32, 1 for the most trending title down to 0 for the last.
     released_ms : (titles,) int64, the least int64 where unknown.
+    new_titles : (n,) int32, released within `NEW_AGE_MS` before the snapshot was made, the most popular first.
+    genre_tails : of each genre its titles by popularity, int32.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -46,13 +51,16 @@ class Serving:
         self.names = [title.name for title in catalogue.titles]
         self.title_genres = [title.genres for title in catalogue.titles]
         self.runtimes_s = [title.runtime_s for title in catalogue.titles]
-        self.similar_titles = self._neighbours("similar_titles").astype(np.int32, copy=False)
-        scores = self._array("similar_scores", self.similar_titles.shape)
+        near = self._neighbours("similar_titles")
+        scores = self._array("similar_scores", near.shape)
         if not np.isfinite(scores).all():
             raise SnapshotError(f"snapshot {self.version!r}: similar_scores has values that are no numbers")
-        self.similar_scores = np.clip(scores, 0.0, 1.0).astype(np.float32)
+        self.similar_titles = np.where(near < 0, np.int32(self.count), near)
+        self.similar_scores = np.where(near < 0, np.float32(0.0), np.clip(scores, 0.0, 1.0).astype(np.float32))
         self.trending = self._ranking("trending")
         self.countries = {name.partition("/")[2] for name in snapshot.arrays if name.startswith("popular/")}
+        self._orders: dict[str | None, Indices] = {country: self._ranking(f"popular/{country}") for country in self.countries}
+        self._orders[None] = self._ranking("popular")
         self._popularity = {country: self._popularity_of(f"popular/{country}") for country in self.countries}
         self._popularity_overall = self._popularity_of("popular")
         self._available: dict[str, Mask] = {}
@@ -65,11 +73,19 @@ class Serving:
         unknown = np.iinfo(np.int64).min
         releases = [unknown if title.released_ms is None else title.released_ms for title in catalogue.titles]
         self.released_ms = np.array(releases, dtype=np.int64)
+        popular = self.popular_order(None)
+        age_ms = self.created_at_ms - self.released_ms[popular].clip(min=-(1 << 62))  # (titles,)
+        self.new_titles = popular[(age_ms >= 0) & (age_ms <= NEW_AGE_MS)][:NEW_TITLES]
+        self.genre_tails = [popular[self.genre_titles[genre, popular]] for genre in range(len(self.genres))]
 
     def popularity(self, country: str | None) -> tuple[Scores, bool]:
         """How popular each title is, (titles,) float32 from 1 down to 0, and whether this is the country's own list."""
         own = self._popularity.get(country) if country is not None else None
         return (self._popularity_overall, False) if own is None else (own, True)
+
+    def popular_order(self, country: str | None) -> Indices:
+        """All titles, the most popular in the country first; overall for a country without plays. (titles,) int32."""
+        return self._orders[country if country in self.countries else None]
 
     def available(self, country: str | None) -> Mask:
         """Which titles may be shown in a country, (titles,) bool. Not to be written to."""

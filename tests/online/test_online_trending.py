@@ -35,7 +35,7 @@ def row_of(live: Trending | None, member_state: state.MemberState = state.EMPTY)
     request = checked_request("m0", "tv", None, NOW_MS)
     blended = blend(serving, Facts(state=member_state), request)
     context = RowContext(request, serving, member_state, blended, rank(blended), 12, 8, trending=live)
-    (row,) = assemble(TrendingNow().draft(context), serving, blended, 12, 8)
+    (row,) = assemble(TrendingNow().draft(context), serving, blended, rank(blended).scores, 12, 8)
     return row
 
 
