@@ -3,7 +3,6 @@
 Called by `offline evaluate` and by benchmarks; the import into the lake has its own reader, which quarantines.
 """
 
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow.parquet
 
 from offline.interactions import InteractionRows
 from shared.errors import InputError
+from shared.whole_files import replaced, writable
 
 COLUMNS = {
     "member_id": pa.string(),
@@ -66,15 +66,10 @@ def write_interactions(path: Path, rows: InteractionRows) -> None:
     """
     columns = {name: getattr(rows, name.replace("_id", "_ids")) for name in COLUMNS}
     table = pa.table({name: pa.array(column) for name, column in columns.items() if column is not None})
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(table, partial)
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+        with replaced(path) as temporary:
+            pyarrow.parquet.write_table(table, temporary)
 
 
 def _read_csv(path: Path) -> pa.Table:

@@ -1,7 +1,5 @@
 """`python -m online`: a member's page or ranked list, for people and for scripts."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import click
@@ -12,6 +10,7 @@ from shared import cli, config
 from shared.config import Config
 from shared.errors import InputError
 from shared.pages.answers import Page, Recommendation
+from shared.whole_files import writable, write_whole
 
 
 @click.group(cls=cli.Group)
@@ -52,7 +51,9 @@ def page(
     if html_path is not None:
         from online.drawing import draw_page
 
-        _write(html_path, draw_page(answer, before=before))
+        with writable(html_path):
+            html_path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(html_path, draw_page(answer, before=before).encode())
     if as_json:
         click.echo(msgspec.json.encode(answer))
     else:
@@ -102,23 +103,6 @@ def _read_page(path: Path) -> Page:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except msgspec.DecodeError as error:
         raise InputError(f"{path}: not a page as `page --json` prints it: {error}") from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a whole file or none."""
-    part: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        part = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        part.chmod(0o644)
-        part.replace(path)
-    except OSError as error:
-        if part is not None:
-            part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":

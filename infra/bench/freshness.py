@@ -28,6 +28,7 @@ from infra.local.worker import NearlineWorker
 from shared import keys, store
 from shared.config import Config
 from shared.errors import UnavailableError
+from shared.whole_files import write_whole
 
 MEMBERS = 500
 TITLES = 1000
@@ -218,6 +219,4 @@ def write(report: Report, path: Path) -> None:
         "worker_cpu_s": report.worker_cpu_s,
         "milliseconds": report.quantiles_ms(),
     }
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from shared.whole_files import write_whole
+
 
 @dataclass(frozen=True)
 class Row:
@@ -74,6 +76,4 @@ def table(rows: Sequence[Row]) -> str:
 
 def write(rows: Sequence[Row], about: dict[str, Any], path: Path) -> None:
     """Everything as JSON; `about` says on what machine and how it was measured."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, (json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n").encode())

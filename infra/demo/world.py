@@ -9,9 +9,7 @@ popularity, new releases, countries, weekday and hour rhythms, position bias, ea
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +27,7 @@ from infra.demo.catalogue import COUNTRIES, DAY_MS, DEVICES, Catalogue, FloatArr
 from offline.layouts import PLAY_SCHEMA, TITLE_SCHEMA
 from shared.errors import InputError
 from shared.events import SCHEMA_VERSION
+from shared.whole_files import replaced
 
 END_MS = 1_767_225_600_000
 """The end of the window unless another is given: 1 January 2026."""
@@ -203,9 +202,9 @@ class World:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         stop = len(self.plays) if until_ms is None else self._first_after(until_ms)
-        with _whole_file(folder / "titles.parquet") as target, pq.ParquetWriter(target, TITLE_SCHEMA) as writer:
+        with replaced(folder / "titles.parquet") as target, pq.ParquetWriter(target, TITLE_SCHEMA) as writer:
             writer.write_table(self.titles_table())
-        with _whole_file(folder / "plays.parquet") as target, pq.ParquetWriter(target, PLAY_SCHEMA) as writer:
+        with replaced(folder / "plays.parquet") as target, pq.ParquetWriter(target, PLAY_SCHEMA) as writer:
             for some in _slices(0, stop):
                 writer.write_table(self.plays_table(some))
 
@@ -321,14 +320,3 @@ def _without(values: pa.Array, mask: pa.Array) -> pa.Array:
 def _slices(begin: int, end: int) -> Iterator[slice]:
     for first in range(begin, end, _ROWS_A_SLICE):
         yield slice(first, min(first + _ROWS_A_SLICE, end))
-
-
-@contextmanager
-def _whole_file(target: Path) -> Iterator[Path]:
-    """A temporary name beside the target, which takes its place when all went well."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from infra.local.state import write_atomically
 from shared import config as configuration
 from shared.config import Config
+from shared.whole_files import write_whole
 
 HEADER = "# Written by `python -m infra.local up`. Other sections and keys that you add here are kept.\n"
 
@@ -30,7 +30,8 @@ def write_settings(path: Path, stack: Config) -> None:
         kafka=replace(present.kafka, bootstrap_servers=stack.kafka.bootstrap_servers, partitions=stack.kafka.partitions),
         lake=replace(present.lake, root=stack.lake.root),
     )
-    write_atomically(path, (HEADER + to_toml(merged)).encode(), mode=0o600 if password else 0o644)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (HEADER + to_toml(merged)).encode(), mode=0o600 if password else 0o644)
 
 
 def to_toml(config: Config) -> str:

@@ -6,7 +6,6 @@ kernel gives up with its owner, tells whether the owner lives.
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from infra.local.process import is_alive, started_at, wait_until
+from shared.whole_files import write_whole
 
 
 class ProcessMark(msgspec.Struct, frozen=True):
@@ -58,24 +58,10 @@ class StackState(msgspec.Struct, frozen=True):
         return [server.exit for server in (self.kafka, self.redis) if server.exit]
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a file so that readers see all of it or what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as handle:
-            os.fchmod(handle.fileno(), mode)
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write(folder: Path, state: StackState) -> None:
     """Replace the state in `folder`."""
-    write_atomically(folder / "state.json", msgspec.json.encode(state))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "state.json", msgspec.json.encode(state))
 
 
 def read(folder: Path) -> StackState | None:

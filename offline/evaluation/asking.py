@@ -1,7 +1,6 @@
 """What `evaluate` and `compare` are asked for, read from their options. Light: nothing here loads torch or Spark."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,15 +188,3 @@ def _require_lake_options(request: Request, source: "Source") -> None:
     for option, value in {**given, "--titles": request.titles}.items():
         if value is not None:
             raise InputError(f"{option} goes with files; none is named, and the lake is split by time and has its own titles")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None

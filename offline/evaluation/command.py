@@ -13,8 +13,8 @@ from offline.evaluation.asking import (
     parse_models,
     read_request,
     read_source,
-    write_whole,
 )
+from shared.whole_files import writable, write_whole
 
 FILES = """
 \b
@@ -54,7 +54,7 @@ def evaluate_command(from_lake: FromLake | None = None) -> click.Command:
         report = answer(read_request(options, models, baseline=None), read_source(options), from_lake)
         click.echo(report.to_text(), nl=False)
         if options["json"] is not None:
-            write_whole(options["json"], report.to_json())
+            _write(options["json"], report.to_json())
 
     return evaluate
 
@@ -91,10 +91,15 @@ def compare_command(from_lake: FromLake | None = None) -> click.Command:
         report = answer(read_request(options, models, baseline=next(iter(models))), read_source(options), from_lake)
         click.echo(report.to_text(), nl=False)
         if options["json"] is not None:
-            write_whole(options["json"], report.to_json())
+            _write(options["json"], report.to_json())
         if figure is not None:
             from offline.evaluation.figure import draw
 
-            write_whole(figure, draw(report, figure.suffix))
+            _write(figure, draw(report, figure.suffix))
 
     return compare
+
+
+def _write(path: Path, content: bytes) -> None:
+    with writable(path):
+        write_whole(path, content)

@@ -5,8 +5,6 @@ a save killed half-way leaves the old one. Nothing is pickled.
 """
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from scipy import sparse
 
 from offline.interactions import Ids, id_array
 from shared.errors import ModelError
+from shared.whole_files import write_whole
 
 FORMAT_VERSION = 1
 MANIFEST = "model.json"
@@ -46,8 +45,8 @@ def write(folder: str | Path, model: str, settings: dict[str, Any], arrays: dict
     manifest = Manifest(format=FORMAT_VERSION, model=model, settings=settings, tensors=tensors, sha256=digest)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / tensors, blob)
-        _write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        write_whole(folder / tensors, blob)
+        write_whole(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         for file in folder.glob("tensors-*.safetensors"):
             if file.name != tensors:
                 file.unlink(missing_ok=True)
@@ -154,18 +153,3 @@ def unpack_rows(name: str, arrays: dict[str, npt.NDArray[Any]], width: int) -> s
     lengths = arrays[name + _LENGTHS]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     return sparse.csr_array((arrays[name + _VALUES], arrays[name + _COLUMNS], starts), shape=(len(lengths), width))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside the path, flush to disk, then move into place."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -12,6 +12,7 @@ import click
 
 from shared.cli import config_option
 from shared.errors import InputError
+from shared.whole_files import writable, write_whole
 
 if TYPE_CHECKING:
     from offline.models import Model
@@ -97,7 +98,8 @@ def _train_file(
     if validation is not None:
         record = _evaluated(record, model, interactions, validation)
     model.save(folder)
-    _write_record(folder / RECORD, record)
+    with writable(folder / RECORD, "the record"):
+        write_whole(folder / RECORD, record.to_json())
     kept.remove()
     click.echo(_summary(record, folder))
 
@@ -141,15 +143,6 @@ def _evaluated(record: "RunRecord", model: "Model[Any]", train: Any, validation:
 
     found = metrics_on(model, train, validation, VALIDATION)
     return msgspec.structs.replace(record, metrics={**record.metrics, **found})
-
-
-def _write_record(path: Path, record: "RunRecord") -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(record.to_json())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: the record cannot be written ({error.strerror})") from None
 
 
 def _summary(record: "RunRecord", folder: Path) -> str:
