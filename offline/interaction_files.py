@@ -6,9 +6,9 @@ Called by `offline evaluate` and by benchmarks; the import into the lake has its
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
+from offline.flat_files import read_table
 from offline.interactions import InteractionRows
 from shared.errors import InputError
 from shared.whole_files import replaced, writable
@@ -31,21 +31,7 @@ def read_interactions(path: str | Path) -> InteractionRows:
     InputError : the file is missing, of an unknown kind, lacks a required column, or has a line that cannot be read.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected interactions as .csv, .csv.gz or .parquet")
-    try:
-        if path.name.endswith((".csv", ".csv.gz")):
-            table = _read_csv(path)
-        elif path.suffix == ".parquet":
-            table = pyarrow.parquet.read_table(path)
-        else:
-            raise InputError(f"{path}: unknown kind of file {path.suffix!r}; expected .csv, .csv.gz or .parquet")
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).strip()})") from None
-    missing = [name for name in ("member_id", "title_id") if name not in table.column_names]
-    if missing:
-        found = ", ".join(table.column_names) or "none"
-        raise InputError(f"{path}: there is no column {missing[0]!r}; expected member_id and title_id, found {found}")
+    table = read_table(path, "interactions", COLUMNS, ("member_id", "title_id"))
     columns = {name: _column(table, name, path) for name in COLUMNS if name in table.column_names}
     return InteractionRows(
         columns["member_id"],
@@ -70,14 +56,6 @@ def write_interactions(path: Path, rows: InteractionRows) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as temporary:
             pyarrow.parquet.write_table(table, temporary)
-
-
-def _read_csv(path: Path) -> pa.Table:
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(use_threads=False),  # with threads an error does not know its row
-        convert_options=pyarrow.csv.ConvertOptions(column_types=COLUMNS, strings_can_be_null=False),
-    )
 
 
 def _column(table: pa.Table, name: str, path: Path) -> pa.Array:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
 from offline.evaluation.ranking import FloatArray
 from offline.evaluation.shown import Shown, Sparse, indicator, ones
+from offline.flat_files import read_table
 from offline.interactions import Ids
 from offline.models.content import one_hot
 from shared.errors import InputError
@@ -27,23 +26,7 @@ def read_genres(path: str | Path) -> Genres:
     ------
     InputError : the file is missing, of an unknown kind, lacks a column, or cannot be read.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected titles as .csv, .csv.gz or .parquet")
-    try:
-        if path.name.endswith((".csv", ".csv.gz")):
-            types = {"title_id": pa.string(), "genres": pa.string()}
-            table = pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=types))
-        elif path.suffix == ".parquet":
-            table = pyarrow.parquet.read_table(path)
-        else:
-            raise InputError(f"{path}: unknown kind of file {path.suffix!r}; expected .csv, .csv.gz or .parquet")
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).strip()})") from None
-    for name in ("title_id", "genres"):
-        if name not in table.column_names:
-            found = ", ".join(table.column_names)
-            raise InputError(f"{path}: there is no column {name!r}; expected title_id and genres, found {found}")
+    table = read_table(Path(path), "titles", {"title_id": pa.string(), "genres": pa.string()}, ("title_id", "genres"))
     ids = table["title_id"].cast(pa.string()).to_pylist()
     return dict(zip(ids, map(_listed, table["genres"].to_pylist()), strict=True))
 
