@@ -20,6 +20,7 @@ SEARCH_PATH = ("marquee.toml", ".marquee/marquee.toml")
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Weight = Annotated[float, msgspec.Meta(ge=0, le=10)]
 LogLevel = Literal["DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF"]
 
 
@@ -143,6 +144,28 @@ class OnlineConfig(Section, frozen=True):
     impressions_buffer: Count = 10_000  # pages waiting for Kafka; more are dropped and counted
 
 
+class DeviceFormat(Section, frozen=True):
+    """How much of a page a kind of device gets, and how much of that its first screen shows."""
+
+    rows: Count = 20
+    row_length: Count = 40
+    visible_rows: Count = 3
+    visible_cells: Count = 6
+
+
+class PageConfig(Section, frozen=True):
+    """How drafted rows become a page: `shared.pages.policies`, `shared.pages.devices`."""
+
+    policy: str = "stagewise"  # template, alone, stagewise, search, or a policy of the team's own
+    diversity: Share = 0.5  # of a row's worth, how much counts only as far as the rows above left its genres open
+    repetition: Weight = 0.15  # what the best row would lose below many rows of its own kind, as a share of its worth
+    freshness: Weight = 0.2  # how much more a title is worth that was released lately
+    stability: Share = 0.3  # 0 forgets the member's last page, 1 keeps its order whatever else changed
+    pinned: dict[str, Count] = {}  # row key to n: when it is drafted, it is among the first n rows
+    evaluations: Count = 60  # pages that the search policy looks at
+    devices: dict[str, DeviceFormat] = {}  # in addition to, or instead of, those of shared.pages.devices
+
+
 class PublishConfig(Section, frozen=True):
     """Snapshots in Redis."""
 
@@ -170,6 +193,7 @@ class Config(Section, frozen=True):
     trending: TrendingConfig = TrendingConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     online: OnlineConfig = OnlineConfig()
+    page: PageConfig = PageConfig()
     publish: PublishConfig = PublishConfig()
     imports: ImportConfig = ImportConfig()
 
