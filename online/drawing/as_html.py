@@ -107,19 +107,13 @@ def _row_names(*pages: Page | None) -> dict[str, str]:
 def _render(sheets: list[Sheet], headline: str | None, changes: Differences | None) -> str:
     art = Art()
     body = (
-        _environment()
+        environment()
         .get_template("document.html")
         .render(
             sheets=sheets,
             headline=headline,
             changes=changes,
             art=art,
-            side=SIDE,
-            shared_evidence=shared_evidence,
-            note=cell_note,
-            duration=duration,
-            age=age,
-            milliseconds=milliseconds,
             stylesheet=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
         )
     )
@@ -137,11 +131,30 @@ def _without_blank_lines(lines: Iterable[str]) -> Iterable[str]:
 
 
 @cache
-def _environment() -> "Environment":
+def environment(*folders: Path) -> "Environment":
+    """The templates of this package with what they call, and those of other folders, which may use their macros.
+
+    Raises
+    ------
+    UnavailableError : jinja2 is not installed.
+    """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError:
         raise UnavailableError("drawing a page as HTML needs jinja2: install the extra `marquee[local]`") from None
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    made = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    made.globals |= {
+        "side": SIDE,
+        "shared_evidence": shared_evidence,
+        "note": cell_note,
+        "duration": duration,
+        "age": age,
+        "milliseconds": milliseconds,
+    }
+    return made
