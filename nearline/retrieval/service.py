@@ -21,7 +21,6 @@ from threadpoolctl import threadpool_limits
 from nearline import metrics
 from nearline.following import Batch
 from nearline.records import Place
-from nearline.retrieval.factors import Factors
 from nearline.retrieval.signal_sets import SignalSets, Waiting
 from nearline.retrieval.signals import find_signals
 from shared import fresh
@@ -30,6 +29,7 @@ from shared.config import Config
 from shared.errors import SnapshotError
 from shared.fence import Fence
 from shared.fresh import FreshStore, FreshWrite
+from shared.retrieval import Factors
 from shared.snapshots import SnapshotStore
 from shared.state import MemberState
 from shared.store import StateStore, StoredState

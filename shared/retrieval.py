@@ -1,7 +1,7 @@
 """The title factors of the snapshot that an arm serves, and what they say about some members. Pure.
 
-The worker folds in with the snapshot that `online` serves, so that fresh candidates and precomputed ones are indices into the
-same titles and scores on the same scale.
+The stream workers fold in with the snapshot that `online` serves, so that fresh candidates and precomputed ones are indices into
+the same titles and scores on the same scale; `offline` retrieves with it what a member had at some moment of the past.
 """
 
 from collections.abc import Mapping, Sequence
