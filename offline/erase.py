@@ -154,14 +154,14 @@ def _erase_from_models(lake: Lake, member_id: str, say: Callable[[str], None]) -
 
 def _remove(url: str) -> None:
     """Remove a folder, if it is there."""
-    filesystem, path = fsspec.core.url_to_fs(url.replace("s3a://", "s3://", 1))
+    filesystem, path = fsspec.core.url_to_fs(url)
     if filesystem.exists(path):
         filesystem.rm(path, recursive=True)
 
 
 def _model_folders(lake: Lake) -> list[str]:
     """Every folder below the lake's models, by its path from the root, registered or not."""
-    filesystem, root = fsspec.core.url_to_fs(lake.root.replace("s3a://", "s3://", 1))
+    filesystem, root = fsspec.core.url_to_fs(lake.root)
     if not filesystem.isdir(f"{root}/models"):
         return []
     files = filesystem.find(f"{root}/models")

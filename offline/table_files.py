@@ -38,7 +38,7 @@ def data_files_with(lake: Lake, table: Table, condition: Column) -> int:
 
 def log_files_with(lake: Lake, table: Table, value: str) -> int:
     """How many files of the table's log keep a value, as the smallest or greatest of a data file."""
-    filesystem, path = fsspec.core.url_to_fs(f"{lake.path(table)}/_delta_log".replace("s3a://", "s3://", 1))
+    filesystem, path = fsspec.core.url_to_fs(f"{lake.path(table)}/_delta_log")
     needle = json.dumps(value, ensure_ascii=False)
     return sum(any(needle in stats for stats in _statistics(filesystem, file)) for file in filesystem.find(path))
 

@@ -193,7 +193,7 @@ class Lake:
         Each commit is one numbered file of the table's log (Delta's protocol, "Delta log entries"), so that a listing tells,
         where asking Spark takes a job.
         """
-        filesystem, path = fsspec.core.url_to_fs(self.path(table).replace("s3a://", "s3://", 1))
+        filesystem, path = fsspec.core.url_to_fs(self.path(table))
         names = (entry.rpartition("/")[2] for entry in filesystem.ls(f"{path}/_delta_log", detail=False))
         return max(int(name.removesuffix(".json")) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
@@ -266,7 +266,7 @@ class Lake:
         after = self.version(table)
         if after == before:
             return 0
-        filesystem, path = fsspec.core.url_to_fs(self.path(table).replace("s3a://", "s3://", 1))
+        filesystem, path = fsspec.core.url_to_fs(self.path(table))
         actions = [json.loads(line) for line in filesystem.cat_file(f"{path}/_delta_log/{after:020}.json").splitlines()]
         return sum(
             int(action["commitInfo"]["operationMetrics"]["numDeletedRows"]) for action in actions if "commitInfo" in action
@@ -333,7 +333,7 @@ def _conform(frame: DataFrame, table: Table) -> DataFrame:
 
 def put_folder(local: Path, url: str) -> None:
     """Copy a local folder to a URL of the lake. Callers name a new folder each time and refer to it only afterwards."""
-    filesystem, path = fsspec.core.url_to_fs(url.replace("s3a://", "s3://", 1))
+    filesystem, path = fsspec.core.url_to_fs(url)
     filesystem.makedirs(path, exist_ok=True)
     for file in sorted(local.iterdir()):
         filesystem.put_file(str(file), f"{path}/{file.name}")
@@ -346,7 +346,7 @@ def get_folder(url: str) -> Path:
     ------
     InputError : there is no such folder.
     """
-    filesystem, path = fsspec.core.url_to_fs(url.replace("s3a://", "s3://", 1))
+    filesystem, path = fsspec.core.url_to_fs(url)
     if not filesystem.isdir(path):
         raise InputError(f"{url}: no such folder in the lake")
     local = Path(tempfile.mkdtemp(prefix="marquee-"))

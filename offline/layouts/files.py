@@ -63,7 +63,7 @@ def locate(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     InputError : nothing here reads such URLs.
     """
     try:
-        filesystem, inner = fsspec.core.url_to_fs(path.replace("s3a://", "s3://", 1))
+        filesystem, inner = fsspec.core.url_to_fs(path)
     except (ValueError, ImportError) as error:
         raise InputError(f"{path}: cannot be read here: {error}") from None
     return filesystem, inner

@@ -50,5 +50,5 @@ class Shards:
             files.rm(path, recursive=True)
 
     def _at(self, name: str) -> tuple[Any, str]:
-        files, root = fsspec.core.url_to_fs(self.url.replace("s3a://", "s3://", 1))
+        files, root = fsspec.core.url_to_fs(self.url)
         return files, f"{root}/{name}" if name else root

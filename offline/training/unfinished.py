@@ -123,5 +123,5 @@ def _read(filesystem: Any, path: str) -> str:
 
 
 def _place(url: str) -> tuple[Any, str]:
-    filesystem, path = fsspec.core.url_to_fs(url.replace("s3a://", "s3://", 1), use_listings_cache=False)
+    filesystem, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     return filesystem, path
