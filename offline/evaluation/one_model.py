@@ -9,11 +9,11 @@ import numpy as np
 from offline.evaluation.bootstrap import FloatArray
 from offline.evaluation.exposure import Exposure
 from offline.evaluation.metrics import CATALOGUE_METRICS, Background, Lists, Metric, member_values
-from offline.evaluation.progress import fit_progress
 from offline.evaluation.protocol import Task, ranked_blocks
 from offline.evaluation.segments import Segment, relevant_in
 from offline.interactions import Interactions
 from offline.models import Model
+from offline.progress import fit_progress
 
 Say = Callable[[str], None]
 

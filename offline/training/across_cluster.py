@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 from pyspark.sql import DataFrame
 
-from offline.evaluation.progress import fit_progress
 from offline.jobs import Context
 from offline.models import IALS, Blend, Model, Pass
+from offline.progress import fit_progress
 from offline.training import model_store
 from offline.training.distributed_ials import fit_on_spark
 from offline.training.record import Data, Meter, RunRecord, versions

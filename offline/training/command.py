@@ -79,7 +79,7 @@ def _train_file(
     from offline.interaction_files import read_interactions
     from offline.interactions import Interactions
     from offline.models import create_model
-    from offline.training import progress
+    from offline.progress import shown
     from offline.training.checkpoint import CheckpointFolder
     from offline.training.fitting import StoppedError, fit, subject
     from offline.training.record import Data
@@ -89,7 +89,7 @@ def _train_file(
     validation = None if validation_path is None else Interactions.from_rows(read_interactions(validation_path))
     data = Data.of(interactions, str(train_path))
     kept = CheckpointFolder(folder / CHECKPOINT, name, subject(model, data.fingerprint), every_s=checkpoint_s)
-    with _stopping() as stop, progress.shown(name) as told:
+    with _stopping() as stop, shown(name) as told:
         try:
             record = fit(model, interactions, data, kept, told, stop.asked)
         except StoppedError as stopped:

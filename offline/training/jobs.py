@@ -13,9 +13,9 @@ import msgspec
 import pyarrow as pa
 
 from offline import labels
-from offline.evaluation.progress import fit_progress
 from offline.jobs import Context, Job
 from offline.models import Model, create_model
+from offline.progress import fit_progress
 from offline.training import model_store, unfinished
 from offline.training.across_cluster import can_spread, fit_and_save
 from offline.training.configured import configured_model

@@ -1,7 +1,12 @@
-"""Tells how far a long fit is and how long it will still take, in lines for people."""
+"""Tells how far a long fit is and how long it will still take: a bar on a terminal, now and then a line elsewhere."""
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from tqdm import tqdm
 
 from offline.models import Pass, Progress
 
@@ -31,3 +36,21 @@ def spell(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextmanager
+def shown(label: str) -> Iterator[Progress]:
+    """What a fit calls after each pass, told on standard error while the block runs."""
+    if not sys.stderr.isatty():
+        yield fit_progress(label, lambda line: click.echo(line, err=True))
+        return
+    with tqdm(desc=label, unit="pass", file=sys.stderr) as bar:
+
+        def told(done: Pass) -> None:
+            if bar.total is None:
+                bar.reset(done.passes)
+                bar.initial = done.number - done.fresh  # passes of an earlier run say nothing about this one's pace
+            bar.n = done.number
+            bar.set_postfix_str(done.said)
+
+        yield told

@@ -1,7 +1,7 @@
 import pytest
 
-from offline.evaluation.progress import fit_progress, spell
 from offline.models import Pass
+from offline.progress import fit_progress, spell
 
 
 def test_time_left_is_told() -> None:
