@@ -177,6 +177,8 @@ class Publisher:
                 row["released_ms"],
                 tuple(row["countries"] or ()),
                 row["maturity"],
+                tuple(row["tags"] or ()),
+                row["origin"],
             )
             for row in rows
         ]

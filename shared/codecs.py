@@ -14,7 +14,9 @@ from shared.errors import SnapshotError
 from shared.titles import Title
 
 CANDIDATES_VERSION = 1
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
+OLDEST_BUNDLE = 1
+"""Version 1 had no tags and origins of titles, which come last and may be missing."""
 
 _HEADER_BYTES = 5
 
@@ -24,8 +26,12 @@ def seal(version: int, body: bytes) -> bytes:
     return bytes((version,)) + zlib.crc32(body).to_bytes(4, "big") + body
 
 
-def unseal(blob: bytes, version: int, what: str) -> memoryview:
+def unseal(blob: bytes, version: int, what: str, oldest: int | None = None) -> memoryview:
     """The content that `seal` closed.
+
+    Parameters
+    ----------
+    oldest : the first version that can still be read; None for `version` alone.
 
     Raises
     ------
@@ -33,8 +39,9 @@ def unseal(blob: bytes, version: int, what: str) -> memoryview:
     """
     if len(blob) < _HEADER_BYTES:
         raise SnapshotError(f"{what}: {len(blob)} bytes are too few")
-    if blob[0] != version:
-        raise SnapshotError(f"{what} has version {blob[0]}; this code reads version {version}")
+    if not (version if oldest is None else oldest) <= blob[0] <= version:
+        read = f"version {version}" if oldest is None else f"versions {oldest} to {version}"
+        raise SnapshotError(f"{what} has version {blob[0]}; this code reads {read}")
     body = memoryview(blob)[_HEADER_BYTES:]
     if zlib.crc32(body) != int.from_bytes(blob[1:_HEADER_BYTES], "big"):
         raise SnapshotError(f"{what}: the checksum of its {len(body)} bytes does not match")
@@ -79,6 +86,8 @@ class _StoredTitle(msgspec.Struct, array_like=True):
     released_ms: int | None
     countries: list[str]
     maturity: str | None
+    tags: list[str] = []
+    origin: str | None = None
 
 
 class _StoredArray(msgspec.Struct, array_like=True):
@@ -100,7 +109,17 @@ def encode_bundle(titles: list[Title], arrays: dict[str, npt.NDArray[Any]]) -> b
     """What all members of a snapshot share: the titles in index order, and named numeric arrays."""
     bundle = _StoredBundle(
         titles=[
-            _StoredTitle(t.title_id, t.name, list(t.genres), t.runtime_s, t.released_ms, list(t.countries), t.maturity)
+            _StoredTitle(
+                t.title_id,
+                t.name,
+                list(t.genres),
+                t.runtime_s,
+                t.released_ms,
+                list(t.countries),
+                t.maturity,
+                list(t.tags),
+                t.origin,
+            )
             for t in titles
         ],
         arrays={
@@ -112,20 +131,30 @@ def encode_bundle(titles: list[Title], arrays: dict[str, npt.NDArray[Any]]) -> b
 
 
 def decode_bundle(blob: bytes) -> tuple[list[Title], dict[str, npt.NDArray[Any]]]:
-    """Read what `encode_bundle` wrote; the arrays are read-only views of the blob.
+    """Read what `encode_bundle` wrote, of this version or an older one; the arrays are read-only views of the blob.
 
     Raises
     ------
     SnapshotError : the blob is corrupt or of another version.
     """
-    body = unseal(blob, BUNDLE_VERSION, "a snapshot's bundle")
+    body = unseal(blob, BUNDLE_VERSION, "a snapshot's bundle", OLDEST_BUNDLE)
     try:
         bundle = _BUNDLE_DECODER.decode(body)
         arrays = {name: np.frombuffer(stored.data, stored.dtype).reshape(stored.shape) for name, stored in bundle.arrays.items()}
     except (msgspec.DecodeError, ValueError, TypeError) as error:
         raise SnapshotError(f"a snapshot's bundle cannot be read: {error}") from None
     titles = [
-        Title(t.title_id, t.name, tuple(t.genres), t.runtime_s, t.released_ms, tuple(t.countries), t.maturity)
+        Title(
+            t.title_id,
+            t.name,
+            tuple(t.genres),
+            t.runtime_s,
+            t.released_ms,
+            tuple(t.countries),
+            t.maturity,
+            tuple(t.tags),
+            t.origin,
+        )
         for t in bundle.titles
     ]
     return titles, arrays

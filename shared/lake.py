@@ -198,7 +198,7 @@ class Lake:
         return max(int(name.removesuffix(".json")) for name in names if name.endswith(".json") and name[:-5].isdigit())
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """A table, or an earlier version of it (time travel).
+        """A table, or an earlier version of it (time travel); a column that an older Marquee did not write is null.
 
         Raises
         ------
@@ -209,10 +209,11 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         try:
             frame = reader.load(self.path(table))
-            frame.schema  # noqa: B018  resolves the version now, so that the error names it
+            there = set(frame.columns)  # resolves the version now, so that the error names it
         except AnalysisException as error:
             raise InputError(f"{table.name} version {version}: {root_cause(error)}") from error
-        return frame
+        missing = {field.name: F.lit(None).cast(field.dataType) for field in schema(table) if field.name not in there}
+        return frame.withColumns(missing) if missing else frame
 
     def rows(self, rows: list[dict[str, Any]], table: Table) -> DataFrame:
         """A few rows made on the driver, with the table's columns; keys that are left out are null."""

@@ -78,7 +78,7 @@ QUARANTINE = Table(
 TITLES = Table(
     "silver/titles",
     "title_id STRING, name STRING, genres ARRAY<STRING>, released_ms LONG, runtime_s DOUBLE, countries ARRAY<STRING>, "
-    "maturity STRING",
+    "maturity STRING, tags ARRAY<STRING>, origin STRING",
     key=("title_id",),
     written_by="import",
 )

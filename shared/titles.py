@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from shared.errors import InputError
+
 UNKNOWN_COUNTRY = "ZZ"
 """The country of a play whose country nobody recorded (ISO 3166 reserves ZZ for users)."""
 
@@ -16,7 +18,8 @@ class Title:
     """One title of the catalogue.
 
     `released_ms` is the release in Unix milliseconds (negative before 1970) or None; `countries` lists where it may be
-    shown, empty for everywhere.
+    shown, empty for everywhere. `maturity` is its rating, such as "PG-13", `tags` its moods and themes, such as "Tense", the
+    most fitting first, and `origin` the ISO 3166 code of the country where it was made.
     """
 
     title_id: str
@@ -26,6 +29,8 @@ class Title:
     released_ms: int | None = None
     countries: tuple[str, ...] = ()
     maturity: str | None = None
+    tags: tuple[str, ...] = ()
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,3 +71,23 @@ class Catalogue:
             for index in self.country_restricted:
                 mask[index] = country in self.titles[index].countries
         return mask
+
+    def suitable(self, limit: str, order: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which titles a maturity limit lets through, (titles,) bool.
+
+        A title without a rating, or with one that the order does not have, may be anything, so it is left out.
+
+        Parameters
+        ----------
+        limit : the greatest rating to show; one of `order`.
+        order : all ratings, the mildest first.
+
+        Raises
+        ------
+        InputError : `order` does not have the limit.
+        """
+        if limit not in order:
+            known = f"one of {', '.join(order)} is expected" if order else "[online] maturity_order names no ratings"
+            raise InputError(f"maturity is {limit!r}; {known}")
+        allowed = frozenset(order[: order.index(limit) + 1])
+        return np.fromiter((title.maturity in allowed for title in self.titles), dtype=np.bool_, count=len(self.titles))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from infra.demo import names
+from infra.demo.moods import Descriptions, describe
 
 DAY_MS = 86_400_000
 LATENT = 16  # dimensions
@@ -52,6 +53,7 @@ class Catalogue:
     runtime_s: npt.NDArray[np.float64]  # (titles,)
     is_series: BoolArray  # (titles,): a play is of one episode, and members come back for the next
     available: BoolArray  # (countries, titles)
+    told: Descriptions
 
     def __len__(self) -> int:
         return len(self.names)
@@ -75,8 +77,10 @@ class Population:
         return len(self.group)
 
 
-def make_catalogue(titles: int, start_ms: int, days: int, genre_vectors: FloatArray, rng: np.random.Generator) -> Catalogue:
-    """Invent a catalogue around a window of `days` that begins at `start_ms`."""
+def make_catalogue(
+    titles: int, start_ms: int, days: int, genre_vectors: FloatArray, rng: np.random.Generator, moods_rng: np.random.Generator
+) -> Catalogue:
+    """Invent a catalogue around a window of `days` that begins at `start_ms`; the second source is for what is told of it."""
     shares = np.array(_GENRE_SHARES, dtype=np.float64)
     primary = rng.choice(len(GENRES), size=titles, p=shares / shares.sum())
     likeness = genre_vectors @ genre_vectors.T  # (genres, genres)
@@ -96,16 +100,19 @@ def make_catalogue(titles: int, start_ms: int, days: int, genre_vectors: FloatAr
     available = rng.random((len(COUNTRIES), titles)) < 0.5
     available[:, rng.random(titles) >= _RESTRICTED_SHARE] = True
     available[rng.integers(len(COUNTRIES), size=titles), np.arange(titles)] = True
+    invented = names.invent([GENRES[genre] for genre in primary], rng)
+    log_popularity = (popularity + _COUNTRY_TASTE * rng.standard_normal((len(COUNTRIES), titles))).astype(np.float32)
     return Catalogue(
-        names=names.invent([GENRES[genre] for genre in primary], rng),
+        names=invented,
         genres=[[GENRES[genre] for genre in row[:count]] for row, count in zip(order, counts, strict=True)],
         in_genre=weight > 0,
         vectors=vectors,
-        log_popularity=(popularity + _COUNTRY_TASTE * rng.standard_normal((len(COUNTRIES), titles))).astype(np.float32),
+        log_popularity=log_popularity,
         released_ms=released_ms,
         runtime_s=_runtimes(is_series, rng),
         is_series=is_series,
         available=available,
+        told=describe(vectors, weight > 0, genre_vectors, GENRES, log_popularity, COUNTRIES, moods_rng),
     )
 
 

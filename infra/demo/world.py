@@ -137,11 +137,11 @@ class World:
         InputError : a size that the simulation cannot do.
         """
         check_sizes(members, titles, plays, days)
-        seeds = np.random.SeedSequence(seed).spawn(5)
-        of_genres, of_titles, of_members, of_sessions, of_plays = (np.random.default_rng(part) for part in seeds)
+        seeds = np.random.SeedSequence(seed).spawn(6)
+        of_genres, of_titles, of_members, of_sessions, of_plays, of_moods = (np.random.default_rng(part) for part in seeds)
         start_ms = end_ms - days * DAY_MS
         genre_vectors = start.make_genre_vectors(of_genres)
-        catalogue = start.make_catalogue(titles, start_ms, days, genre_vectors, of_titles)
+        catalogue = start.make_catalogue(titles, start_ms, days, genre_vectors, of_titles, of_moods)
         population = start.make_population(members, start_ms, days, genre_vectors, of_members)
         # more sessions than needed: those at the window's ends fall partly outside
         mean = float(np.dot(viewing.PLAYS_A_SESSION, range(len(viewing.PLAYS_A_SESSION))))
@@ -168,7 +168,9 @@ class World:
                 [] if everywhere[title] else [COUNTRIES[at] for at in np.flatnonzero(self.catalogue.available[:, title])]
                 for title in range(len(self.catalogue))
             ],
-            "maturity": pa.nulls(len(self.catalogue), pa.string()),
+            "maturity": self.catalogue.told.ratings,
+            "tags": self.catalogue.told.moods,
+            "origin": self.catalogue.told.origins,
         }
         return pa.table([pa.array(columns[field.name], field.type) for field in TITLE_SCHEMA], TITLE_SCHEMA)
 

@@ -29,11 +29,13 @@ TITLE_SCHEMA = pa.schema(
         ("runtime_s", pa.float64()),
         ("countries", pa.list_(pa.string())),
         ("maturity", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("origin", pa.string()),
     ]
 )
 
 _REQUIRED = ("title_id", "name", "genres", "released_ms", "runtime_s")
-_OPTIONAL = ("countries", "maturity")
+_OPTIONAL = ("countries", "maturity", "tags", "origin")
 _LIST_SEPARATOR = "|"
 _NO_GENRE = {"", "unknown", "(no genres listed)"}
 _ML_100K_GENRES = (
@@ -60,6 +62,8 @@ class TitleRow(NamedTuple):
     runtime_s: float = UNKNOWN_RUNTIME_S
     countries: Sequence[str] = ()
     maturity: str | None = None
+    tags: Sequence[str] = ()
+    origin: str | None = None
 
 
 Placed = tuple[str, int, TitleRow]
@@ -120,7 +124,7 @@ def read_ml_csv(file: str) -> Iterator[Placed]:
 
 
 def read_own(file: str) -> Iterator[Placed]:
-    """`titles.csv` or `titles.parquet`: title_id,name,genres,released_ms,runtime_s and perhaps countries, maturity."""
+    """`titles.csv` or `titles.parquet`: title_id,name,genres,released_ms,runtime_s and what `_OPTIONAL` names."""
     rows = _parquet_rows(file) if file.endswith(".parquet") else _csv_rows(file, _REQUIRED)
     for line, values in rows:
         title_id = str(values["title_id"] if values["title_id"] is not None else "").strip()
@@ -142,7 +146,9 @@ def read_own(file: str) -> Iterator[Placed]:
                 released_ms,
                 UNKNOWN_RUNTIME_S if runtime_s is None else runtime_s,
                 _list(values.get("countries")),
-                str(values["maturity"]) if values.get("maturity") else None,
+                _word(values.get("maturity")),
+                _list(values.get("tags")),
+                _origin(file, line, values),
             ),
         )
 
@@ -237,6 +243,18 @@ def _whole(value: Any) -> int:
     if number != int(number):
         raise ValueError
     return int(number)
+
+
+def _origin(file: str, line: int, values: dict[str, Any]) -> str | None:
+    """Where a title was made: an ISO 3166 code in capitals."""
+    origin = _word(values.get("origin"))
+    if origin is not None and not (len(origin) == 2 and origin.isascii() and origin.isalpha()):
+        raise _refused(file, line, f"origin {origin!r} is not a country's code of two letters such as DK", values)
+    return None if origin is None else origin.upper()
+
+
+def _word(value: Any) -> str | None:
+    return (str(value).strip() or None) if value is not None and value == value else None
 
 
 def _list(value: Any) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from infra.demo import pages, viewing
 from infra.demo.catalogue import COUNTRIES, DAY_MS, UTC_OFFSET_H
+from infra.demo.moods import MOODS, RATINGS
 from infra.demo.world import World
 from offline.layouts import PLAY_SCHEMA, detect
 from shared import events
@@ -57,6 +58,24 @@ def test_sizes_and_order(world: World) -> None:
 def test_sizes_that_cannot_be(changes: dict[str, int]) -> None:
     with pytest.raises(InputError, match="the simulated world has"):
         World.generate(**(SIZES | changes))
+
+
+def test_moods_follow_what_a_title_is_and_origins_where_it_is_watched(world: World) -> None:
+    catalogue = world.catalogue
+    told = catalogue.told
+    assert all(1 <= len(moods) == len(set(moods)) <= 3 and set(moods) <= set(MOODS) for moods in told.moods)
+    has = {mood: np.array([mood in moods for moods in told.moods]) for mood in MOODS}
+    alike = (catalogue.vectors @ catalogue.vectors.T)[:, :, None]  # (titles, titles, 1)
+    within = np.mean([alike[some][:, some].mean() for some in has.values()])
+    assert within > alike.mean() + 0.1
+    horror = np.array(["Horror" in genres for genres in catalogue.genres])
+    assert has["Chilling"][horror].mean() > 2 * has["Chilling"][~horror].mean()
+    level = np.array([RATINGS.index(rating) for rating in told.ratings])
+    family = np.array(["Family" in genres for genres in catalogue.genres])
+    assert level[family].mean() < level[~family].mean() - 0.5
+    made_in_germany = np.array(told.origins) == "DE"
+    own = catalogue.log_popularity[COUNTRIES.index("DE")] - catalogue.log_popularity.mean(axis=0)
+    assert own[made_in_germany].mean() > own[~made_in_germany].mean() + 0.1
 
 
 def test_popularity_is_skewed_as_in_real_catalogues(world: World) -> None:

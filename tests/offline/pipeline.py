@@ -73,6 +73,9 @@ def add_titles(lake: Lake) -> None:
             "genres": ["Drama" if number % 2 else "Comedy"],
             "runtime_s": 5400.0,
             "countries": [],
+            "maturity": "PG",
+            "tags": ["Tense"] if number % 3 else [],
+            "origin": "DK" if number % 2 else None,
         }
         for number in range(TITLES)
     ]

@@ -180,6 +180,13 @@ def test_a_bad_title(tmp_path: Path, line: str, message: str) -> None:
     expect(tmp_path, f"titles.csv line 5: {message}")
 
 
+def test_an_origin_that_is_no_country_code(tmp_path: Path) -> None:
+    write(tmp_path, titles__csv="title_id,name,genres,released_ms,runtime_s,origin\nt1,One,,,,Denmark\n")
+    write(tmp_path, interactions__csv=f"member_id,title_id,at_ms,weight\nm1,t1,{AT_MS},1\n")
+    with pytest.raises(InputError, match=r"line 2: origin 'Denmark' is not a country's code of two letters such as DK"):
+        read(tmp_path)
+
+
 def test_bad_movielens_titles(tmp_path: Path) -> None:
     write(tmp_path, u__item="1|A (1990)|01-Foo-1990||" + "|0" * 19, u__data="")
     expect(tmp_path, "u.item line 1: release date '01-Foo-1990' is not like 01-Jan-1995")

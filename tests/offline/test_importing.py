@@ -142,6 +142,9 @@ def test_many_files_of_the_simulated_world(context: Context, tmp_path: Path) -> 
     for part in range(5):
         pq.write_table(world.plays_table(slice(part * 1000, (part + 1) * 1000)), folder / "plays" / f"{part}.parquet")
     assert bring(context, folder).details == {"titles": "150", "plays": "5000", "new plays": "5000", "bad lines": "0"}
+    told = world.titles_table().select(["title_id", "maturity", "tags", "origin"]).to_pylist()
+    titles = {row["title_id"]: row for row in context.lake.read(tables.TITLES).collect()}
+    assert [{name: titles[title["title_id"]][name] for name in title} for title in told] == told
     wanted = sorted(world.plays_table().to_pylist(), key=lambda row: row["event_id"])
     columns = list(wanted[0])
     assert [row.asDict() for row in context.lake.read(tables.PLAYS).select(columns).orderBy("event_id").collect()] == wanted

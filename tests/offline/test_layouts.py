@@ -30,7 +30,8 @@ def test_ml_100k_as_published() -> None:
     assert by_id["1"]["genres"] == ["Animation", "Children's", "Comedy"]
     assert by_id["1"]["released_ms"] == 788_918_400_000  # 1 January 1995
     assert by_id["267"] == dict.fromkeys(TITLE_SCHEMA.names) | {
-        "title_id": "267", "name": "unknown", "genres": [], "countries": [], "runtime_s": UNKNOWN_RUNTIME_S,
+        "title_id": "267", "name": "unknown", "genres": [], "countries": [], "tags": [],
+        "runtime_s": UNKNOWN_RUNTIME_S,
     }  # fmt: skip
     assert any(title["released_ms"] is not None and title["released_ms"] < 0 for title in by_id.values())
     assert "Misérables, Les" not in {title["name"] for title in by_id.values()}
@@ -96,9 +97,20 @@ def test_own_interactions_in_csv_with_windows_line_ends_and_byte_order_mark(tmp_
     ]
     assert titles.to_pylist()[1] == {
         "title_id": "t2", "name": "Two", "genres": [], "released_ms": None, "runtime_s": UNKNOWN_RUNTIME_S, "countries": [],
-        "maturity": None,
+        "maturity": None, "tags": [], "origin": None,
     }  # fmt: skip
     assert titles["countries"].to_pylist()[0] == ["US", "DE"]
+
+
+def test_what_a_catalogue_may_tell_of_its_titles_besides(tmp_path: Path) -> None:
+    columns = "title_id,name,genres,released_ms,runtime_s,origin,tags,maturity\n"
+    write(tmp_path, titles__csv=columns + "t1,One,Drama,0,1800,dk,Tense| Dark ||Tense,PG\nt2,Two,,,,,,\n")
+    write(tmp_path, interactions__csv=f"member_id,title_id,at_ms,weight\nm1,t1,{AT_MS},1\n")
+    _, titles, _, _ = read(tmp_path)
+    assert titles.select(["tags", "origin", "maturity"]).to_pylist() == [
+        {"tags": ["Tense", "Dark"], "origin": "DK", "maturity": "PG"},
+        {"tags": [], "origin": None, "maturity": None},
+    ]
 
 
 def test_own_interactions_in_parquet_of_other_types_and_in_parts(tmp_path: Path) -> None:

@@ -77,6 +77,8 @@ def test_a_snapshot_holds_what_the_tables_say(ready: Context) -> None:
     assert (version, candidates) == (outcome.details["version"], ["t03", "t01"])
     snapshot = SnapshotStore(store.connect(ready.config.redis), ready.config.redis.namespace).load(version)
     assert snapshot.catalogue[3].name == "Title 3" and snapshot.catalogue[3].genres == ("Drama",)
+    told = [(title.maturity, title.tags, title.origin) for title in snapshot.catalogue.titles[:2]]
+    assert told == [("PG", (), None), ("PG", ("Tense",), "DK")]
     assert [snapshot.catalogue[index].title_id for index in snapshot.popular("US")[:3]] == ["t00", "t01", "t02"]
     assert snapshot.arrays["similar_titles"][0].tolist() == [2, 4]
     assert FoldIn.of(snapshot.arrays, TITLES) is None

@@ -1,5 +1,6 @@
 """What goes to Redis: blobs that tell when they are damaged, fences that never move back, keys that can be parsed."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,12 +24,27 @@ def test_candidates_round_trip(pairs: list[tuple[int, float]]) -> None:
 
 
 def test_a_bundle_round_trips() -> None:
-    titles = [Title("t1", "One", ("Drama",), 60.0, -5, ("US",), "18"), Title("t2", "Zwei")]
+    titles = [Title("t1", "One", ("Drama",), 60.0, -5, ("US",), "18", ("Tense", "Dark"), "DK"), Title("t2", "Zwei")]
     arrays = {"popular": np.array([1, 0], np.int32), "similar_scores": np.ones((2, 3), np.float32)}
     found_titles, found = codecs.decode_bundle(codecs.encode_bundle(titles, arrays))
     assert found_titles == titles
     assert {name: array.tolist() for name, array in found.items()} == {name: array.tolist() for name, array in arrays.items()}
     assert found["similar_scores"].dtype == np.float32
+
+
+def test_a_bundle_of_version_1_is_read_without_what_it_did_not_have() -> None:
+    arrays = {"popular": ["<i4", [2], np.array([1, 0], "<i4").tobytes()]}
+    titles = [["t1", "One", ["Drama"], 60.0, -5, ["US"], "18"], ["t2", "Zwei", [], 5400.0, None, [], None]]
+    blob = codecs.seal(1, msgspec.msgpack.encode({"titles": titles, "arrays": arrays}))
+    found_titles, found = codecs.decode_bundle(blob)
+    assert found_titles == [Title("t1", "One", ("Drama",), 60.0, -5, ("US",), "18"), Title("t2", "Zwei")]
+    assert found["popular"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("version", [0, 3])
+def test_a_bundle_of_another_version_is_refused(version: int) -> None:
+    with pytest.raises(SnapshotError, match=f"a snapshot's bundle has version {version}; this code reads versions 1 to 2"):
+        codecs.decode_bundle(codecs.seal(version, b""))
 
 
 @given(st.binary(max_size=60), st.integers(0, 59), st.integers(1, 255))
@@ -99,3 +115,19 @@ def test_the_catalogue_knows_genres_and_countries() -> None:
     assert {genre: found.tolist() for genre, found in catalogue.genres.items()} == {"Crime": [1], "Drama": [0, 1]}
     assert catalogue.available("DE").tolist() == [False, True]
     assert catalogue.available(None).tolist() == [True, True]
+
+
+ORDER = ("G", "PG", "R")
+RATED = Catalogue([Title(rating or "-", "", maturity=rating) for rating in ("G", "R", "PG", None, "18")])
+
+
+@pytest.mark.parametrize(("limit", "suitable"), [("G", ["G"]), ("PG", ["G", "PG"]), ("R", ["G", "R", "PG"])])
+def test_a_maturity_limit_leaves_out_what_is_above_it_and_what_nobody_rated(limit: str, suitable: list[str]) -> None:
+    mask = RATED.suitable(limit, ORDER)
+    assert [title.title_id for title, is_suitable in zip(RATED.titles, mask, strict=True) if is_suitable] == suitable
+
+
+@pytest.mark.parametrize(("order", "known"), [(ORDER, "one of G, PG, R is expected"), ((), r"maturity_order names no ratings")])
+def test_an_unknown_maturity_limit_is_refused(order: tuple[str, ...], known: str) -> None:
+    with pytest.raises(InputError, match=f"maturity is '18'; .*{known}"):
+        RATED.suitable("18", order)

@@ -11,7 +11,7 @@ import pytest
 from shared import tables
 from shared.config import SparkConfig
 from shared.errors import ConfigError, InputError, UnavailableError
-from shared.lake import Lake, absolute_root, get_folder, put_folder, session, usable
+from shared.lake import Lake, absolute_root, get_folder, put_folder, schema, session, usable
 from tests.conftest import QUICK_JVM
 
 
@@ -79,6 +79,19 @@ def test_a_relative_root_is_one_place_for_driver_and_tasks(lake: Lake, tmp_path:
         assert (fetched / "weights").read_bytes() == b"123"
     finally:
         shutil.rmtree(fetched)
+
+
+@pytest.mark.slow
+def test_a_table_of_an_older_version_reads_with_empty_columns_until_it_is_written_again(lake: Lake) -> None:
+    older = "title_id STRING, name STRING"
+    lake.spark.sql(f"CREATE TABLE delta.`{lake.path(tables.TITLES)}` ({older}) USING delta")
+    lake.spark.sql(f"INSERT INTO delta.`{lake.path(tables.TITLES)}` VALUES ('t1', 'One')")
+    row = lake.read(tables.TITLES).collect()[0]
+    assert row.asDict() == dict.fromkeys(field.name for field in schema(tables.TITLES)) | {"title_id": "t1", "name": "One"}
+    new = lake.rows([{"title_id": "t2", "name": "Two", "tags": ["Tense"], "origin": "DK"}], tables.TITLES)
+    lake.overwrite(lake.read(tables.TITLES).unionByName(new), tables.TITLES)
+    told = {row["title_id"]: (row["tags"], row["origin"]) for row in lake.read(tables.TITLES).collect()}
+    assert told == {"t1": (None, None), "t2": (["Tense"], "DK")}
 
 
 @pytest.mark.slow
