@@ -5,7 +5,7 @@ context is left out unless asked otherwise, and is then no test title either; a 
 counts as a miss.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,20 +84,21 @@ def prepare(train: Interactions, test: Interactions, context: Interactions | Non
 
     Raises
     ------
-    InputError : no test title is left that the members have not seen.
+    InputError : no test title is left that the members have not seen, or none of those left is ranked.
     """
     members = test.member_ids
     trained = index_of(members, train.member_ids)
     histories, has_context = _histories(train, context, members, trained)
-    wanted = _without_zero_weights(test)
+    wanted = test.where(test.matrix.data > 0)  # a title seen without interest is nothing to find
+    if not keep_seen:
+        wanted = _without_seen(wanted, [train] if context is None else [train, context])
     relevant = np.diff(wanted.matrix.indptr).astype(np.int64)
     known = wanted.on_titles(train.title_ids)
-    if not keep_seen:
-        known, seen = _without_seen(known, histories)
-        relevant = relevant - seen
     asked = np.flatnonzero(relevant > 0)
     if not asked.size:
         raise InputError("no member of the test set has a title there that is not in its history already")
+    if not known.matrix.nnz:
+        raise InputError("none of the titles to be found is among those of training, which are the ones that are ranked")
     return Task(
         member_ids=members[asked],
         title_ids=train.title_ids,
@@ -153,17 +154,13 @@ def _first_known(country: Ids | None, other: Ids | None) -> Ids | None:
     return id_array([second if first is None else first for first, second in zip(country, other, strict=True)])
 
 
-def _without_zero_weights(interactions: Interactions) -> Interactions:
-    """Without entries of weight 0: a title seen without interest is nothing to find."""
-    return interactions.where(interactions.matrix.data > 0)
-
-
-def _without_seen(test: Interactions, histories: Interactions) -> tuple[Interactions, Int64Array]:
-    """The test titles that are not in the histories, and how many of each member are, `(members,)`."""
+def _without_seen(test: Interactions, histories: Sequence[Interactions]) -> Interactions:
+    """Without the test titles that are in any of the histories, which may be of other members and titles."""
     width = len(test.title_ids)
-    seen = np.isin(
-        test.entry_members * width + test.matrix.indices,
-        histories.entry_members * width + histories.matrix.indices,
-    )
-    counts = np.bincount(test.entry_members[seen], minlength=len(test.member_ids))
-    return test.where(~seen), counts.astype(np.int64)
+    seen = np.zeros(test.matrix.nnz, np.bool_)
+    for history in histories:
+        rows = history.select(index_of(test.member_ids, history.member_ids))
+        column = index_of(rows.title_ids, test.title_ids)[rows.matrix.indices]  # (entries,)
+        cells = rows.entry_members * width + column
+        seen |= np.isin(test.entry_members * width + test.matrix.indices, cells[column >= 0])
+    return test.where(~seen)

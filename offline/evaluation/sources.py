@@ -75,6 +75,9 @@ def _check(source: Source) -> None:
         return
     if source.train is None or source.test is None:
         raise InputError("--train and --test go together; name both files, or --data with --split, or none for the lake")
+    for option, path in (("--train", source.train), ("--context", source.context)):
+        if path is not None and path.resolve() == source.test.resolve():
+            raise InputError(f"{option} and --test are the same file, {path}; what is to be found must not be known already")
     if source.save_split is not None:
         raise InputError("--save-split goes with --data; the files given are split already")
     if source.context_share is not None:

@@ -15,7 +15,8 @@ from shared.cli import Group
 def files(tmp_path: Path) -> dict[str, str]:
     """A checkerboard of 10 members, with what it leaves out as the test."""
     train = [f"m{i},t{j}" for i in range(10) for j in range(10) if i % 2 == j % 2 and i != j]
-    tables = {"train": train, "test": [f"m{i},t{i}" for i in range(10)], "context": ["new,t1"]}
+    tables = {"train": train, "copy": train, "test": [f"m{i},t{i}" for i in range(10)], "context": ["new,t1"]}
+    tables["unknown"] = ["m1,none", "new,none"]
     paths = {name: tmp_path / f"{name}.csv" for name in tables}
     for name, path in paths.items():
         path.write_text("\n".join(["member_id,title_id", *tables[name], ""]))
@@ -70,13 +71,16 @@ def test_prints_a_table_and_writes_json(files: dict[str, str], tmp_path: Path) -
         (["--train", "{train}", "--test", "{test}", "--set", "colour=1"], "unknown setting 'colour'"),
         (["--train", "{train}", "--test", "{test}", "--set", "factors=-1"], "factors is -1; expected above 0"),
         (["--train", "{train}", "--test", "{test}", "--metrics", "auc@3"], "unknown metric 'auc@3'"),
-        (["--train", "{train}", "--test", "{train}"], "no member of the test set"),
+        (["--train", "{train}", "--test", "{train}"], "--train and --test are the same file"),
+        (["--train", "{train}", "--context", "{test}", "--test", "{test}"], "--context and --test are the same file"),
+        (["--train", "{train}", "--test", "{copy}"], "no member of the test set has a title there"),
+        (["--train", "{train}", "--context", "{context}", "--test", "{unknown}"], "none of the titles to be found"),
         (["--data", "{train}"], "--data needs to be told how to split"),
         (["--data", "{train}", "--test", "{test}", "--split", "time"], "expected it without --train"),
         (["--data", "{train}", "--split", "time"], "needs the column at_ms"),
         (["--data", "{train}", "--split", "random", "--test-share", "1"], "--test-share is 1.0; expected between 0 and 1"),
         (["--train", "{train}", "--test", "{test}", "--save-split", "x"], "--save-split goes with --data"),
-        (["--train", "{train}", "--test", "{train}", "--split", "random"], "the split leaks: 40 test interactions are known"),
+        (["--train", "{train}", "--test", "{copy}", "--split", "random"], "the split leaks: 40 test interactions are known"),
         (["--train", "{train}", "--test", "{test}", "--titles", "none.csv"], "none.csv: no such file"),
         (["--train", "{train}", "--test", "{test}", "--metrics", "calibration@5"], "need a file of titles (--titles)"),
         (["--train", "{train}", "--test", "{test}", "--segments", "mood"], "unknown segments 'mood'"),

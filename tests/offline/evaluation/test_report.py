@@ -85,6 +85,16 @@ def test_zero_weights_in_the_test_are_nothing_to_find() -> None:
     assert prepare(train, test, None, keep_seen=False).member_ids.tolist() == ["b"]
 
 
+def test_what_the_context_knows_is_nothing_to_find_though_training_does_not_know_it() -> None:
+    train = Interactions.from_columns([*"ab"], [*"xy"])
+    context = Interactions.from_columns([*"ab"], ["new", "y"])
+    test = Interactions.from_columns([*"aab"], ["new", "y", "other"])
+    task = prepare(train, test, context, keep_seen=False)
+    assert (task.member_ids.tolist(), task.relevant.tolist(), task.unknown_titles) == (["a", "b"], [1, 1], 1)
+    kept = prepare(train, test, context, keep_seen=True)
+    assert (kept.relevant.tolist(), kept.unknown_titles) == ([2, 1], 2)
+
+
 def test_nothing_to_find_is_refused() -> None:
     train = Interactions.from_columns([*"ab"], [*"xy"])
     with pytest.raises(InputError, match="no member of the test set"):

@@ -52,6 +52,7 @@ def test_segments_of_members_hold_everybody_once() -> None:
         (f"m{random.integers(80)}", f"t{random.integers(50)}", int(random.integers(400)), f"C{random.integers(15)}")
         for _ in range(900)
     ]
+    rows.append(("somebody", "x0", 1, None))
     task, train = world(rows, [(f"m{member}", f"x{member}") for member in range(85)])
     found = find_segments(["activity", "age", "country"], task, train)
     assert list(found) == ["activity", "age", "country"]
@@ -81,7 +82,7 @@ def test_many_lately_make_a_title_no_older() -> None:
 
 
 def test_kinds_that_tell_nothing_apart_are_left_out() -> None:
-    train = Interactions.from_columns([*"aabb"], [*"xyxy"])
+    train = Interactions.from_columns([*"aabbc"], [*"xyxyz"])
     task = prepare(train, Interactions.from_columns([*"ab"], [*"zz"]), None, keep_seen=False)
     assert find_segments(list(KINDS), task, train) == {}
     with pytest.raises(InputError, match="unknown segments 'age '; expected some of activity, age, country, titles"):
