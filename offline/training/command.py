@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from shared.cli import config_option
 from shared.errors import InputError
 from shared.whole_files import writable, write_whole
 
 if TYPE_CHECKING:
-    from offline.models import Model
     from offline.training.record import RunRecord
 
 DEFAULT_MODEL = "blend"
@@ -76,6 +76,7 @@ def _train_file(
 ) -> None:
     # Loading torch takes seconds, which `--help` and a mistyped option should not wait for.
     from offline.evaluation.asking import parse_assignments
+    from offline.evaluation.protocol import prepare
     from offline.interaction_files import read_interactions
     from offline.interactions import Interactions
     from offline.models import create_model
@@ -83,10 +84,14 @@ def _train_file(
     from offline.training.checkpoint import CheckpointFolder
     from offline.training.fitting import StoppedError, fit, subject
     from offline.training.record import Data
+    from offline.training.validation import metrics_on
 
     model = create_model(name, **parse_assignments(assignments))
     interactions = Interactions.from_rows(read_interactions(train_path))
-    validation = None if validation_path is None else Interactions.from_rows(read_interactions(validation_path))
+    task = None
+    if validation_path is not None:  # where there is nothing to find, that is told before the fit
+        validation = Interactions.from_rows(read_interactions(validation_path))
+        task = prepare(interactions, validation, None, keep_seen=False)
     data = Data.of(interactions, str(train_path))
     kept = CheckpointFolder(folder / CHECKPOINT, name, subject(model, data.fingerprint), every_s=checkpoint_s)
     with _stopping() as stop, shown(name) as told:
@@ -95,8 +100,9 @@ def _train_file(
         except StoppedError as stopped:
             click.echo(f"stopped after pass {stopped.number}, which is kept; the same command goes on from there", err=True)
             sys.exit(128 + stop.signal)
-    if validation is not None:
-        record = _evaluated(record, model, interactions, validation)
+    if task is not None:
+        found = metrics_on(model, task, VALIDATION)
+        record = msgspec.structs.replace(record, metrics={**record.metrics, **found})
     model.save(folder)
     with writable(folder / RECORD, "the record"):
         write_whole(folder / RECORD, record.to_json())
@@ -134,15 +140,6 @@ def _stopping() -> Iterator[_Stop]:
         yield stop
     finally:
         restore()
-
-
-def _evaluated(record: "RunRecord", model: "Model[Any]", train: Any, validation: Any) -> "RunRecord":
-    import msgspec
-
-    from offline.training.validation import metrics_on
-
-    found = metrics_on(model, train, validation, VALIDATION)
-    return msgspec.structs.replace(record, metrics={**record.metrics, **found})
 
 
 def _summary(record: "RunRecord", folder: Path) -> str:

@@ -77,6 +77,7 @@ def test_the_fingerprint_tells_data_apart(files: dict[str, Path], tmp_path: Path
         (["--train", "{train}", "--to", "{folder}", "--model", "oracle"], "unknown model 'oracle'"),
         (["--train", "missing.csv", "--to", "{folder}"], "missing.csv: no such file"),
         (["--train", "{train}", "--to", "{folder}", "--set", "colour=1"], "unknown setting 'colour'"),
+        (["--train", "{train}", "--to", "{folder}", "--validation", "{train}"], "no member of the test set has a title there"),
         (["--train", "{train}", "--to", "{train}", "--model", "popularity"], "cannot be saved"),
         (["--train", "{train}", "--to", "{damaged}", "--model", "ials"], "to train from the beginning, remove"),
     ],
