@@ -142,6 +142,8 @@ class OnlineConfig(Section, frozen=True):
     row_length: Count = 20
     log_impressions: bool = True
     impressions_buffer: Count = 10_000  # pages waiting for Kafka; more are dropped and counted
+    breaker_failures: Count = 5  # reads from Redis that fail in a row, or half of 10 s' reads: requests stop waiting for it
+    breaker_pause_s: Positive = 1.0  # before one of them tries again, a quarter more or less
 
 
 class DeviceFormat(Section, frozen=True):
