@@ -76,12 +76,12 @@ def _trainer(model: Model[Any], version: int, kept_url: str, about: str, model_u
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         interactions = from_batches(batches)
         data = Data.of(interactions, tables.INTERACTIONS.name, version)
-        kept = LakeCheckpoint(kept_url, name, about)
         progress = fit_progress(name, partial(unfinished.write_line, kept_url))
         fitted = create_model(name, **settings)
-        record = fit(fitted, interactions, data, kept, progress)
-        model_store.save(fitted, model_url)
-        kept.remove()
+        with LakeCheckpoint(kept_url, name, about) as kept:
+            record = fit(fitted, interactions, data, kept, progress)
+            model_store.save(fitted, model_url)
+            kept.remove()
         yield pa.RecordBatch.from_pylist([{"record": record.to_json().decode()}])
 
     return run

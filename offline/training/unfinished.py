@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import fsspec
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class LakeCheckpoint:
-    """A `CheckpointFolder` in a folder of the lake; parameters as there.
+    """A `CheckpointFolder` in a folder of the lake; parameters as there. A context manager: its local copy goes at the end.
 
     What is there and damaged counts as nothing: a night's run should rather begin anew than wait for somebody.
     """
@@ -41,6 +41,12 @@ class LakeCheckpoint:
         self._url = url
         self._local = Path(tempfile.mkdtemp(prefix="marquee-"))
         self._folder = CheckpointFolder(self._local, model, subject, every_s=every_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._local, ignore_errors=True)
 
     def latest(self) -> tuple[int, Arrays] | None:
         """The last pass kept of the same subject; see `CheckpointFolder.latest`."""
@@ -66,8 +72,7 @@ class LakeCheckpoint:
             self._upload()
 
     def remove(self) -> None:
-        """Take away what is kept, here and in the lake."""
-        shutil.rmtree(self._local, ignore_errors=True)
+        """Take away what is kept in the lake."""
         if self._filesystem.exists(self._path):
             self._filesystem.rm(self._path, recursive=True)
 

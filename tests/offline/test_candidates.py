@@ -64,7 +64,7 @@ def leave_unfinished(job_context: Context, passes: int) -> None:
             raise Interrupted
 
     kept = LakeCheckpoint(lake.url(f"{unfinished.FOLDER}/{model.name}"), model.name, about, every_s=0.0)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted), kept:
         model.fit(interactions, interrupt, kept)
 
 

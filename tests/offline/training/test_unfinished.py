@@ -1,5 +1,6 @@
 """What an unfinished run keeps in the lake: passes that another process goes on from, and lines that the driver says."""
 
+import tempfile
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from offline.models import Pass, create_model
+from offline.models.contract import Arrays
 from offline.training import unfinished
 from offline.training.unfinished import LakeCheckpoint, followed, write_line
 from tests.builders import random_interactions
@@ -16,8 +18,20 @@ class Interrupted(Exception):
     pass
 
 
+@pytest.fixture(autouse=True)
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a node keeps what is local to it."""
+    (tmp_path / "node").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "node"))
+
+
 def checkpoint(folder: Path, subject: str = "the same") -> LakeCheckpoint:
     return LakeCheckpoint(f"file://{folder}/kept", "ials", subject, every_s=0.0)
+
+
+def latest(folder: Path, subject: str = "the same") -> tuple[int, Arrays] | None:
+    with checkpoint(folder, subject) as kept:
+        return kept.latest()
 
 
 def test_a_run_on_another_node_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
@@ -28,26 +42,28 @@ def test_a_run_on_another_node_goes_on_and_leaves_nothing(tmp_path: Path) -> Non
         if done.number == 4:
             raise Interrupted
 
-    with pytest.raises(Interrupted):
-        create_model("ials", factors=8).fit(world, interrupt, checkpoint(tmp_path))
+    with pytest.raises(Interrupted), checkpoint(tmp_path) as kept:
+        create_model("ials", factors=8).fit(world, interrupt, kept)
     assert len(list((tmp_path / "kept").iterdir())) == 2  # one file of arrays, and what points to it
     passes: list[Pass] = []
-    again = checkpoint(tmp_path)
-    resumed = create_model("ials", factors=8).fit(world, passes.append, again).recommend(np.arange(60), 8)
-    assert passes[0].number == 5
-    np.testing.assert_array_equal(resumed.titles, expected.titles)
-    again.remove()
-    assert not (tmp_path / "kept").exists()
-    again.remove()  # nothing left is no mistake
+    with checkpoint(tmp_path) as again:
+        resumed = create_model("ials", factors=8).fit(world, passes.append, again).recommend(np.arange(60), 8)
+        assert passes[0].number == 5
+        np.testing.assert_array_equal(resumed.titles, expected.titles)
+        again.remove()
+        assert not (tmp_path / "kept").exists()
+        again.remove()  # nothing left is no mistake
+    assert list((tmp_path / "node").iterdir()) == []  # also of the run that failed
 
 
 def test_of_another_subject_or_damaged_it_counts_as_nothing(tmp_path: Path) -> None:
-    checkpoint(tmp_path).keep(3, lambda: {"some": np.zeros(2)})
-    assert (checkpoint(tmp_path).latest() or (0,))[0] == 3
-    assert checkpoint(tmp_path, "other data").latest() is None
+    with checkpoint(tmp_path) as kept:
+        kept.keep(3, lambda: {"some": np.zeros(2)})
+    assert (latest(tmp_path) or (0,))[0] == 3
+    assert latest(tmp_path, "other data") is None
     [tensors] = (tmp_path / "kept").glob("tensors-*")
     tensors.write_bytes(b"half")
-    assert checkpoint(tmp_path).latest() is None
+    assert latest(tmp_path) is None
 
 
 def test_lines_are_said_while_the_run_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
