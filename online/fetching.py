@@ -1,22 +1,20 @@
-"""What a request needs of Redis, in one pipelined round trip: the arm's pointer, the member's state, candidates and fresh ones,
+"""What requests need of Redis, in one pipelined round trip: the arm's pointer, each member's state, candidates and fresh ones,
 and what is trending where and when the member asks.
 
-Nothing here raises: what cannot be had within the deadline, or cannot be read, is left out with a reason.
+`ask` says which commands, `answer` makes facts of their replies; neither touches a socket, so a call in a thread, one in an
+event loop and one for many members differ in the read between them alone. Nothing here raises: what cannot be had within the
+deadline, or cannot be read, is left out with a reason.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import msgspec
 import numpy as np
-import redis
-import redis.exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from shared import codecs, fresh, histories, keys, state, store, trending
+from online.reading import Avoided
+from online.resp import Command, ReadError, TimedOut, Unreachable
+from shared import codecs, fresh, histories, keys, state, trending
 from shared import fence as fences
 from shared.config import Config
 from shared.errors import SnapshotError
@@ -33,55 +31,66 @@ from shared.trending import part_of_day
 T = TypeVar("T")
 
 
-class Fetcher:
-    """Reads of one arm. Thread-safe: each thread gets a connection of the pool."""
+class Wanted(NamedTuple):
+    """One request and what it needs: the snapshot that it answers from, and whether it shows what is trending."""
+
+    request: Request
+    serving: Serving | None
+    arm: str
+    is_page: bool
+
+
+class Question(NamedTuple):
+    """The commands of one request, and what each asks for."""
+
+    wanted: Wanted
+    names: tuple[str, ...]
+    commands: list[Command]
+    trending_expire_s: int
+
+
+class Asker:
+    """Makes the questions of requests under one configuration. Keeps nothing between requests."""
 
     def __init__(self, config: Config) -> None:
-        # Half of the deadline for a new connection and half for the reply: a reconnecting request keeps to it too.
-        limit_s = min(config.redis.timeout_s, config.online.deadline_ms / 2000)
-        self._client = store.connect(msgspec.structs.replace(config.redis, timeout_s=limit_s))
-        # A connection that the server closed is opened anew once; a timeout is not tried again, its time is spent.
-        self._client.set_retry(Retry(NoBackoff(), 1, (redis.exceptions.ConnectionError,)))
         self._namespace = config.redis.namespace
-        self._pointer_key = keys.pointer(self._namespace, config.online.arm)
-        self._limit_ms = config.online.deadline_ms
         self._trending = config.trending
 
-    def fetch(self, member_id: str, serving: Serving | None, page: Request | None = None) -> Facts:
-        """Everything about one member.
-
-        Parameters
-        ----------
-        serving : the snapshot that this request answers from; the candidates are those of its version.
-        page : the request for a page, which shows what is trending too; None where that is not wanted.
-        """
-        wanted = ["pointer", "state"]
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.hget(self._pointer_key, keys.CURRENT_FIELD)
-        pipeline.hmget(keys.state(self._namespace, member_id), [keys.STATE_FIELD, keys.FENCE_FIELD])
+    def ask(self, wanted: Wanted) -> Question:
+        """What to send for one request."""
+        request, serving = wanted.request, wanted.serving
+        namespace, member_id = self._namespace, request.member_id
+        names = ["pointer", "state"]
+        commands: list[Command] = [
+            (b"HGET", keys.pointer(namespace, wanted.arm), keys.CURRENT_FIELD),
+            (b"HMGET", keys.state(namespace, member_id), keys.STATE_FIELD, keys.FENCE_FIELD),
+        ]
         if serving is not None:
-            wanted.append("candidates")
-            pipeline.get(keys.candidates(self._namespace, member_id, serving.version))
-            wanted.append("fresh")
-            pipeline.hget(keys.fresh(self._namespace, member_id, serving.version), keys.BLOB_FIELD)
-        if page is not None:
-            wanted.append("trending")
-            part = part_of_day(self._trending, page.country, page.now_ms)
-            pipeline.get(keys.trending(self._namespace, page.country, part))
-        try:
-            replies = pipeline.execute(raise_on_error=False)
-        except redis.exceptions.TimeoutError:
-            return Facts(fallbacks=(Fallback("redis-slow", f"Redis did not answer within {self._limit_ms:g} ms"),))
-        except redis.exceptions.RedisError as error:
-            return Facts(fallbacks=(Fallback("redis-unreachable", str(error)),))
-        facts = read_replies(dict(zip(wanted, replies, strict=True)), serving)
-        if page is not None and facts.trending is not None and not facts.trending.is_fresh(page.now_ms, self._trending.expire_s):
-            return replace(facts, trending=None)
-        return facts
+            names += "candidates", "fresh"
+            commands.append((b"GET", keys.candidates(namespace, member_id, serving.version)))
+            commands.append((b"HGET", keys.fresh(namespace, member_id, serving.version), keys.BLOB_FIELD))
+        if wanted.is_page:
+            names.append("trending")
+            part = part_of_day(self._trending, request.country, request.now_ms)
+            commands.append((b"GET", keys.trending(namespace, request.country, part)))
+        return Question(wanted, tuple(names), commands, self._trending.expire_s)
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+
+def answer(question: Question, replies: Sequence[Any]) -> Facts:
+    """The facts in the replies to one question."""
+    facts = read_replies(dict(zip(question.names, replies, strict=True)), question.wanted.serving)
+    if facts.trending is not None and not facts.trending.is_fresh(question.wanted.request.now_ms, question.trending_expire_s):
+        return facts.replaced(trending=None)
+    return facts
+
+
+def facts_without(error: ReadError, limit_ms: float) -> Facts:
+    """What is known when Redis gave no replies: why."""
+    if isinstance(error, Avoided):
+        return Facts(fallbacks=(Fallback("redis-avoided", str(error)),))
+    if isinstance(error, TimedOut):
+        return Facts(fallbacks=(Fallback("redis-slow", f"Redis did not answer within {limit_ms:g} ms"),))
+    return Facts(fallbacks=(Fallback("redis-unreachable", str(error)),))
 
 
 def read_replies(replies: Mapping[str, Any], serving: Serving | None) -> Facts:
@@ -123,9 +132,9 @@ def _read_state(stored: list[bytes | None]) -> tuple[MemberState, Fence]:
 
 
 def _trouble(error: Exception) -> Fallback:
-    if isinstance(error, redis.exceptions.TimeoutError):
+    if isinstance(error, TimedOut):
         return Fallback("redis-slow", f"a node of Redis did not answer in time: {error}")
-    if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.ClusterError):
+    if isinstance(error, Unreachable):
         return Fallback("redis-unreachable", str(error))
     return Fallback("redis-error", f"Redis refused a read: {error}")
 

@@ -1,64 +1,87 @@
-"""A member's page or list at request time: fetch → blend → rank → rows → page → account.
+"""A member's page or list at request time: allocate → fetch → blend → rank → rows → page → account.
 
-Only the first and the last stage touch anything outside the process. A request answers from exactly one snapshot, the one
-that this process had loaded when the request came, and always answers: what Redis cannot tell in time is left out, down to
-what is popular, from memory, and the answer says so.
+Only fetch and account touch anything outside the process. A request answers from exactly one snapshot, the one that this
+process had loaded when the request came, and always answers: what Redis cannot tell in time is left out, down to what is popular,
+from memory, and the answer says so. Calls in a thread, in an event loop and for many members differ in how they wait for Redis.
 """
 
 import logging
-import time
+import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, Unpack
 
 from online import metrics
-from online.fetching import Fetcher
+from online.allocation import Allocator
+from online.arms import Arms
+from online.deadline import Allowance, Late, Stopwatch
+from online.fetching import Asker, Question, Wanted, facts_without
 from online.impressions import ImpressionLog
-from online.requesting import checked_k, checked_request
+from online.plans import Plan, Plans
+from online.reading import Reading
+from online.requesting import Asking, checked_k, checked_members, checked_request
+from online.resp import ReadError
+from online.standby import Ready, Standby
 from shared import config as configuration
-from shared import store
-from shared.arm_loading import ArmLoader
 from shared.config import Config
 from shared.pages.answers import Fallback, Page, Recommendation, Row, Tier
-from shared.pages.assembly import assemble, page_tier
-from shared.pages.blending import POPULAR_POOL, Pool, blend
-from shared.pages.drafts import RowBuilder, RowContext, draft_rows
+from shared.pages.assembly import make_rows, page_tier
+from shared.pages.blending import POPULAR_POOL
+from shared.pages.drafts import RowBuilder, RowContext
+from shared.pages.explaining import Reasons
 from shared.pages.facts import Facts
-from shared.pages.ranking import Ranking, rank
+from shared.pages.listing import listed
 from shared.pages.request import Request
-from shared.pages.rows import DEFAULT_ROWS, titles_to_continue
+from shared.pages.rows import titles_to_continue
 from shared.pages.serving import Serving
-from shared.snapshots import SnapshotStore
-
-POLL_S = 5.0
-"""How often an idle process looks at the pointer; a busy one learns of a flip from its requests."""
+from shared.pages.viewing import view_of
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Asked:
+    """One request on its way: what it asked for, and what it was allocated."""
+
+    request: Request
+    plan: Plan
+    allocation: Mapping[str, str]
+    serving: Serving | None
+    question: Question
+    watch: Stopwatch
+    k: int  # 0 for a page
+
+
 class Recommender(AbstractContextManager["Recommender"]):
-    """Pages and ranked lists for members. Thread-safe; make one a process and keep it.
+    """Pages and ranked lists for members. Thread-safe and fork-safe; make one a process and keep it.
 
     Parameters
     ----------
     config : where Redis and Kafka are, which arm to follow, how long a page is.
-    rows : what a page is made of, from top to bottom.
+    rows : what a page is made of; None takes the configured rows.
+
+    Raises
+    ------
+    ConfigError : something in the configuration cannot be, experiments and replaced stages included.
     """
 
-    def __init__(self, config: Config, rows: Sequence[RowBuilder] = DEFAULT_ROWS) -> None:
+    def __init__(self, config: Config, rows: Sequence[RowBuilder] | None = None) -> None:
         self._config = config
-        self._rows = tuple(rows)
-        self._fetcher = Fetcher(config)
-        self._loader_client = store.connect(config.redis)
-        snapshots = SnapshotStore(self._loader_client, config.redis.namespace)
-        self._loader = ArmLoader(snapshots, config.online.arm, Serving, POLL_S)
+        self._plans = Plans(config, rows)
+        self._allocator = Allocator(config, self._plans)
+        self._allowance = Allowance(config.online.deadline_ms, config.online.deadline_shares)
+        self._asker = Asker(config)
+        self._reading = Reading(config)
+        self._standby = Standby(self._plans.default.builders)
+        self._arms = Arms(config, self._allocator.arms)
         self._impressions = (
             ImpressionLog(config.kafka, config.online.impressions_buffer) if config.online.log_impressions else None
         )
-        self._loader.start()
+        self._process = os.getpid()
 
     @classmethod
     def from_config(cls, path: str | Path | None = None) -> Self:
@@ -73,92 +96,153 @@ class Recommender(AbstractContextManager["Recommender"]):
     @property
     def snapshot(self) -> str | None:
         """The version that is served at the moment; None before the first could be loaded."""
-        serving = self._serving
-        return None if serving is None else serving.version
+        return None if self.serving is None else self.serving.version
 
-    def page(self, member_id: str, *, device: str = "tv", country: str | None = None, now_ms: int | None = None) -> Page:
+    @property
+    def serving(self) -> Serving | None:
+        """The snapshot of the configured arm that is served at the moment, for looking up titles."""
+        return self._arms.serving(self._config.online.arm)
+
+    # --- calls ---
+
+    def page(self, member_id: str, **asked: Unpack[Asking]) -> Page:
         """A member's home page; its impression is logged.
 
         Parameters
         ----------
         member_id : any string of 1 to 256 characters; a member nobody knows gets a page of what is popular.
-        device : what the page is for.
-        country : ISO 3166 code; titles not available there are left out. None leaves none out.
-        now_ms : the moment of the request in Unix milliseconds; None is now.
+        asked : device, country, maturity, now_ms, attributes; see `Asking`.
 
         Raises
         ------
         InputError : an argument cannot be used. Nothing else is raised.
         """
-        request = checked_request(member_id, device, country, now_ms)
-        serving = self._serving
-        watch = _Stopwatch()
-        facts = self._fetch(request, serving, watch, page=request)
-        try:
-            answer = self._page(request, serving, facts, watch)
-        except Exception as error:  # a page without the member's data is better than none
-            answer = self._page(request, serving, _without_data(error, facts), watch)
-        self._account("page", answer.tier, answer.fallbacks, watch, answer)
-        return answer
+        request = self._ask(member_id, 0, asked)
+        return self._answer_page(request, self._read([request])[0])
 
-    def recommend(
-        self, member_id: str, k: int = 20, *, device: str = "tv", country: str | None = None, now_ms: int | None = None
-    ) -> list[Recommendation]:
+    def recommend(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """The best titles for a member to begin, best first; see `page`. What is in progress is left to Continue Watching.
 
         Parameters
         ----------
         k : how many, 1 to 1000; there are fewer when the catalogue ends.
         """
-        request = checked_request(member_id, device, country, now_ms)
+        request = self._ask(member_id, checked_k(k), asked)
+        return self._answer_list(request, self._read([request])[0])
+
+    def pages(self, member_ids: Sequence[str], **asked: Unpack[Asking]) -> list[Page]:
+        """The pages of many members from one round trip; see `page`."""
+        requests = [self._ask(member_id, 0, asked) for member_id in checked_members(member_ids)]
+        return [self._answer_page(*each) for each in zip(requests, self._read(requests), strict=True)]
+
+    def recommend_many(self, member_ids: Sequence[str], k: int = 20, **asked: Unpack[Asking]) -> list[list[Recommendation]]:
+        """The ranked lists of many members from one round trip; see `recommend`."""
         k = checked_k(k)
-        serving = self._serving
-        watch = _Stopwatch()
-        facts = self._fetch(request, serving, watch)
-        try:
-            answer = self._list(request, serving, facts, k, watch)
-        except Exception as error:
-            facts = _without_data(error, facts)
-            answer = self._list(request, serving, facts, k, watch)
-        self._account("recommend", answer[0].tier if answer else "empty", facts.fallbacks, watch, None)
+        requests = [self._ask(member_id, k, asked) for member_id in checked_members(member_ids)]
+        return [self._answer_list(*each) for each in zip(requests, self._read(requests), strict=True)]
+
+    async def page_async(self, member_id: str, **asked: Unpack[Asking]) -> Page:
+        """`page`, without holding up the event loop while Redis answers."""
+        request = self._ask(member_id, 0, asked)
+        return self._answer_page(request, await self._read_async(request))
+
+    async def recommend_async(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
+        """`recommend`, without holding up the event loop while Redis answers."""
+        request = self._ask(member_id, checked_k(k), asked)
+        return self._answer_list(request, await self._read_async(request))
+
+    # --- the request ---
+
+    def _ask(self, member_id: str, k: int, asked: Asking) -> _Asked:
+        """Allocate: what the experiments make of this request, and what it needs of Redis."""
+        if self._process != os.getpid():
+            self._after_fork()
+        watch = Stopwatch(self._allowance)
+        request = checked_request(
+            member_id, **asked, devices=self._plans.default.devices, maturity_order=self._config.online.maturity_order
+        )
+        allocation, plan = self._allocator.allocate(request)
+        serving = self._arms.serving(plan.arm)
+        question = self._asker.ask(Wanted(request, serving, plan.arm, is_page=not k))
+        watch.lap("allocate")
+        return _Asked(request, plan, allocation, serving, question, watch, k)
+
+    def _answer_page(self, asked: _Asked, facts: Facts) -> Page:
+        """Blend, rank, rows, page; account."""
+        rows: tuple[Row, ...] = ()
+        reasons: Reasons | None = None
+        failed: tuple[Fallback, ...] = ()
+        if asked.serving is not None:
+            try:
+                rows, reasons, failed = self._personal_rows(asked, asked.serving, facts)
+            except Exception as error:  # a page without the member's data is better than none
+                rows, facts = self._popular(asked, asked.serving).rows, _without_data(error, facts)
+        page = self._made_page(asked, facts, rows, failed)
+        if reasons is not None:
+            page.keep_reasons(reasons)
+        self._account("page", asked, page.tier, page.fallbacks, page)
+        return page
+
+    def _personal_rows(
+        self, asked: _Asked, serving: Serving, facts: Facts
+    ) -> tuple[tuple[Row, ...], Reasons, tuple[Fallback, ...]]:
+        request, plan, watch, stages = asked.request, asked.plan, asked.watch, asked.plan.stages
+        watch.may_begin("blend")
+        pool = stages.blend(serving, facts, request, POPULAR_POOL)
+        watch.lap("blend")
+        watch.may_begin("rank")
+        ranking = stages.rank(serving, facts, request, pool)
+        watch.lap("rank")
+        watch.may_begin("rows")
+        device = plan.format(request.device)
+        context = RowContext(
+            request, serving, facts.state, pool, ranking, device.rows, device.row_length, facts.trending, facts.seeds
+        )
+        drafts, failed = stages.rows(plan.builders, context)
+        watch.lap("rows")
+        watch.may_begin("page")
+        placed = stages.page(plan.policy, drafts, view_of(context, device, plan.page))
+        rows = make_rows(placed, serving, pool, ranking.scores)
+        watch.lap("page")
+        return rows, Reasons(request, serving, facts, pool, ranking, asked.allocation), failed
+
+    def _answer_list(self, asked: _Asked, facts: Facts) -> list[Recommendation]:
+        """Blend, rank; account."""
+        answer: list[Recommendation] = []
+        serving, request, watch, stages = asked.serving, asked.request, asked.watch, asked.plan.stages
+        if serving is not None:
+            try:
+                watch.may_begin("blend")
+                pool = stages.blend(serving, facts, request, max(POPULAR_POOL, asked.k + self._config.online.row_length))
+                watch.lap("blend")
+                watch.may_begin("rank")
+                ranking = stages.rank(serving, facts, request, pool)
+                watch.lap("rank")
+                begun = titles_to_continue(serving, facts.state, request.country, self._config.online.row_length)
+                answer = listed(serving, pool, ranking, asked.k, {title for title, _ in begun})
+            except Exception as error:
+                answer, facts = self._popular(asked, serving).titles[: asked.k], _without_data(error, facts)
+        self._account("recommend", asked, answer[0].tier if answer else "empty", facts.fallbacks, None)
         return answer
 
-    def close(self) -> None:
-        """Send the buffered impressions, within Kafka's time limit, and let go of everything."""
-        if self._impressions is not None:
-            self._impressions.close(self._config.kafka.timeout_s)
-        self._loader.close(self._config.redis.timeout_s)
-        self._fetcher.close()
-        self._loader_client.close()
+    def _account(self, call: str, asked: _Asked, tier: Tier, fallbacks: Sequence[Fallback], shown: Page | None) -> None:
+        if shown is not None and shown.rows:
+            if asked.plan.stages.account is not None:
+                asked.plan.stages.account(shown)
+            elif self._impressions is not None:
+                self._impressions.offer(shown)
+        asked.watch.lap("account")
+        metrics.count(call, tier, fallbacks, asked.watch.seconds)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+    def _popular(self, asked: _Asked, serving: Serving) -> Ready:
+        return self._standby.of(serving, asked.request, asked.plan.format(asked.request.device))
 
-    @property
-    def _serving(self) -> Serving | None:
-        """The snapshot to answer from; a request takes it once."""
-        loaded = self._loader.current
-        return None if loaded is None else loaded.value
-
-    def _fetch(self, request: Request, serving: Serving | None, watch: "_Stopwatch", page: Request | None = None) -> Facts:
-        facts = self._fetcher.fetch(request.member_id, serving, page)
-        self._loader.notice(facts.pointer)
-        watch.lap("fetch")
-        return facts
-
-    def _page(self, request: Request, serving: Serving | None, facts: Facts, watch: "_Stopwatch") -> Page:
-        online = self._config.online
-        placed: tuple[Row, ...] = ()
-        failed: tuple[Fallback, ...] = ()
-        if serving is not None:
-            blended, ranking = self._score(request, serving, facts, watch)
-            context = RowContext(
-                request, serving, facts.state, blended, ranking, online.rows, online.row_length, facts.trending, facts.seeds
-            )
-            drafts, failed = draft_rows(self._rows, context)
-            watch.lap("rows")
-            placed = assemble(drafts, serving, blended, ranking.scores, online.rows, online.row_length)
-            watch.lap("page")
+    def _made_page(self, asked: _Asked, facts: Facts, rows: tuple[Row, ...], failed: tuple[Fallback, ...]) -> Page:
+        request, serving = asked.request, asked.serving
+        trouble = self._arms.trouble(asked.plan.arm)
+        fallbacks = (*(() if trouble is None else (Fallback(*trouble),)), *facts.fallbacks, *failed)
+        if serving is not None and not rows:
+            fallbacks = (*fallbacks, Fallback("nothing-available", "no title of the catalogue may be shown to this member"))
         return Page(
             page_id=uuid.uuid4().hex,
             member_id=request.member_id,
@@ -168,77 +252,76 @@ class Recommender(AbstractContextManager["Recommender"]):
             snapshot=None if serving is None else serving.version,
             fence={topic: f"{at.epoch}:{at.partition}:{at.offset}" for topic, at in facts.fence.items()},
             state_age_ms=max(0, request.now_ms - facts.state.updated_at_ms) if facts.fence else None,
-            tier=page_tier(placed),
-            rows=placed,
-            fallbacks=(*self._fallbacks(serving, facts, bool(placed)), *failed),
-            seconds=watch.seconds,
+            tier=page_tier(rows),
+            rows=rows,
+            fallbacks=fallbacks,
+            seconds=asked.watch.seconds,
+            allocation=dict(asked.allocation),
         )
 
-    def _list(self, request: Request, serving: Serving | None, facts: Facts, k: int, watch: "_Stopwatch") -> list[Recommendation]:
-        if serving is None:
-            return []
-        depth = max(POPULAR_POOL, k + self._config.online.row_length)
-        blended, ranking = self._score(request, serving, facts, watch, depth)
-        begun = titles_to_continue(serving, facts.state, request.country, self._config.online.row_length)
-        skipped = {title for title, _ in begun}
-        titles = [title for title in ranking.order[: k + len(skipped)].tolist() if title not in skipped][:k]
-        return [
-            Recommendation(
-                title_id=serving.ids[title],
-                name=serving.names[title],
-                rank=place,
-                score=float(ranking.scores[title]),
-                tier=blended.tier(title),
-                evidence=blended.evidence(title),
-            )
-            for place, title in enumerate(titles)
-        ]
+    # --- fetch ---
 
-    def _score(
-        self, request: Request, serving: Serving, facts: Facts, watch: "_Stopwatch", depth: int = POPULAR_POOL
-    ) -> tuple[Pool, Ranking]:
-        blended = blend(serving, facts, request, depth)
-        watch.lap("blend")
-        ranking = rank(blended)
-        watch.lap("rank")
-        return blended, ranking
+    def _read(self, requests: Sequence[_Asked]) -> list[Facts]:
+        replies: list[Any] | ReadError
+        try:
+            replies = self._reading.read([one for asked in requests for one in asked.question.commands], self._until_s(requests))
+        except ReadError as error:
+            replies = error
+        return self._facts(requests, replies)
 
-    def _fallbacks(self, serving: Serving | None, facts: Facts, has_rows: bool) -> tuple[Fallback, ...]:
-        trouble = self._loader.trouble
-        found = facts.fallbacks if trouble is None else (Fallback(*trouble), *facts.fallbacks)
-        if serving is not None and not has_rows:
-            found = (*found, Fallback("nothing-available", "no title of the catalogue may be shown to this member"))
+    async def _read_async(self, asked: _Asked) -> Facts:
+        try:
+            replies: list[Any] | ReadError = await self._reading.read_async(asked.question.commands, self._until_s([asked]))
+        except ReadError as error:
+            replies = error
+        return self._facts([asked], replies)[0]
+
+    def _until_s(self, requests: Sequence[_Asked]) -> float:
+        return requests[0].watch.began_s + self._allowance.fetch_until_s if requests else 0.0
+
+    def _facts(self, requests: Sequence[_Asked], replies: "list[Any] | ReadError") -> list[Facts]:
+        found: list[Facts] = []
+        start = 0
+        for asked in requests:
+            stop = start + len(asked.question.commands)
+            if isinstance(replies, ReadError):
+                facts = facts_without(replies, self._config.online.deadline_ms)
+            else:
+                facts = asked.plan.stages.fetch(asked.question, replies[start:stop])
+                self._arms.notice(asked.plan.arm, facts.pointer)
+            if self._allocator.waits_for_member:
+                is_known = bool(facts.fence) or facts.candidates is not None
+                asked.allocation, asked.plan = self._allocator.allocate(asked.request, is_known)
+            start = stop
+            asked.watch.lap("fetch")
+            found.append(facts)
         return found
 
-    def _account(self, call: str, tier: Tier, fallbacks: Sequence[Fallback], watch: "_Stopwatch", shown: Page | None) -> None:
-        if shown is not None and shown.rows and self._impressions is not None:
-            self._impressions.offer(shown)
-        metrics.REQUESTS.labels(call, tier).inc()
-        for fallback in fallbacks:
-            metrics.FALLBACKS.labels(fallback.code).inc()
-        watch.lap("account")
-        for stage, took_s in watch.seconds.items():
-            metrics.STAGES.labels(stage).observe(took_s)
+    # --- the process ---
 
+    def close(self) -> None:
+        """Send the buffered impressions, within Kafka's time limit, and let go of everything."""
+        if self._impressions is not None:
+            self._impressions.close(self._config.kafka.timeout_s)
+        self._arms.close(self._config.redis.timeout_s)
+        self._reading.close()
 
-class _Stopwatch:
-    """The time of each stage. `account` comes after the page was made, so a page's own `seconds` gains it last."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """Put the time since the last lap down to a stage."""
-        now = time.perf_counter()
-        self.seconds[stage] = now - self._since
-        self._since = now
+    def _after_fork(self) -> None:
+        """A child has the parent's snapshots, but none of its threads and connections."""
+        self._process = os.getpid()
+        self._arms.start()
+        if self._impressions is not None:
+            self._impressions = ImpressionLog(self._config.kafka, self._config.online.impressions_buffer)
 
 
 def _without_data(error: Exception, facts: Facts) -> Facts:
-    """What is left to answer from when a member's data broke a stage: nothing about the member."""
-    log.error("a request failed and was answered from what is popular", exc_info=error)
-    return Facts(
-        pointer=facts.pointer,
-        fallbacks=(*facts.fallbacks, Fallback("internal-error", f"{type(error).__name__}: {error}")),
-    )
+    """What is left of the facts when a stage failed or had no time: nothing about the member, and why."""
+    if isinstance(error, Late):
+        reason = Fallback("late", str(error))
+    else:
+        log.error("a request failed and was answered from what is popular", exc_info=error)
+        reason = Fallback("internal-error", f"{type(error).__name__}: {error}")
+    return Facts(pointer=facts.pointer, fallbacks=(*facts.fallbacks, reason))

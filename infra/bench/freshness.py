@@ -132,9 +132,8 @@ def _watch(
     config: Config, followed: "queue.SimpleQueue[Followed]", recommender: Any | None, report: Report, ended: threading.Event
 ) -> None:
     """Read the members of the plays in flight, in turn, until each has been seen; idle while there is none."""
-    from online.fetching import Fetcher
-
-    fetcher, topic = Fetcher(config), config.kafka.plays_topic
+    client, topic = store.connect(config.redis), config.kafka.plays_topic
+    states = store.StateStore(client, config.redis.namespace)
     pending: list[Followed] = []
     while not (ended.is_set() and followed.empty() and not pending):
         try:
@@ -144,7 +143,8 @@ def _watch(
                 continue
         waiting: list[Followed] = []
         for one in pending:
-            at = fetcher.fetch(one.member_id, None).fence.get(topic)
+            _, fence = states.read([one.member_id])[0].decode()
+            at = fence.get(topic)
             now_s = time.perf_counter()
             if at is not None and at.offset >= one.offset:
                 report.seconds[STATE].append(max(0.0, now_s - one.acked_at_s))
@@ -155,7 +155,7 @@ def _watch(
             else:
                 waiting.append(one)
         pending = waiting
-    fetcher.close()
+    client.close()
 
 
 def _watch_page(recommender: Any, followed: Followed, report: Report) -> None:

@@ -1,8 +1,13 @@
 """What a caller of `Recommender` gets back: typed, immutable, and encodable as JSON with msgspec."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+from shared.errors import InputError
+
+if TYPE_CHECKING:
+    from shared.pages.explaining import Explanation, Reasons
 
 Tier = Literal["live", "fresh", "precomputed", "popular_country", "popular", "empty"]
 """Where a title's place came from: the live state, the candidates retrieved since the member's latest plays, the precomputed
@@ -45,12 +50,13 @@ class Row(msgspec.Struct, frozen=True):
     cells: tuple[Cell, ...]
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class Page(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A member's home page at one moment.
 
     `snapshot` is the version that all of it was built from; None when there was none. `fence` says which records of each
     topic the live state had seen (`topic: epoch:partition:offset`), `state_age_ms` how long before the request the newest
-    of them happened. `fallbacks` is empty when everything was at hand. `seconds` is the time each stage took.
+    of them happened. `allocation` maps tests to the cells that the member is in. `fallbacks` is empty when everything was at
+    hand. `seconds` is the time each stage took.
     """
 
     page_id: str
@@ -65,6 +71,31 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     fallbacks: tuple[Fallback, ...]
     seconds: dict[str, float]
+    allocation: dict[str, str] = {}
+
+    def keep_reasons(self, reasons: "Reasons") -> None:
+        """Remember what the page was made from; called by whoever makes it."""
+        self.__dict__["reasons"] = reasons
+
+    @property
+    def reasons(self) -> "Reasons | None":
+        """What the page was made from; None for one of what is popular from memory, and for one that was decoded."""
+        return self.__dict__.get("reasons")
+
+    def explain(self) -> "list[Explanation]":
+        """Why each cell is there, from the top left on.
+
+        Raises
+        ------
+        InputError : it is no longer known what the page was made from: it was decoded, or it shows what is popular, from memory.
+        """
+        reasons = self.reasons
+        if reasons is None:
+            raise InputError(
+                f"page {self.page_id!r} cannot be explained cell by cell: it was decoded, or it shows what is popular; "
+                f"its fallbacks say why"
+            )
+        return [reasons.explain(cell) for row in self.rows for cell in row.cells]
 
 
 class Recommendation(msgspec.Struct, frozen=True, gc=False):

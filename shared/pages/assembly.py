@@ -6,38 +6,13 @@ from operator import itemgetter
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.pages.answers import Cell, Row, Tier
 from shared.pages.blending import TIERS, Pool
-from shared.pages.drafts import Draft
-from shared.pages.serving import Indices, Mask, Scores, Serving
+from shared.pages.policies.view import Placed
+from shared.pages.serving import Scores, Serving
 
 T = TypeVar("T")
-
-
-def assemble(
-    drafts: Iterable[Draft], serving: Serving, pool: Pool, scores: Scores, rows_limit: int, row_length: int
-) -> tuple[Row, ...]:
-    """Place the drafts in their order, each with the titles that the rows above did not take.
-
-    Parameters
-    ----------
-    scores : (titles,) float32, what the titles were ordered by.
-    """
-    is_free = np.ones(serving.count, dtype=np.bool_)
-    placed: list[tuple[Draft, npt.NDArray[np.intp]]] = []
-    keys: set[str] = set()
-    for draft in drafts:
-        if len(placed) == rows_limit:
-            break
-        free = _free_places(draft.titles, is_free, row_length)  # (cells,)
-        if draft.key in keys or len(free) < min(draft.least, row_length):
-            continue
-        is_free[draft.titles[free]] = False
-        keys.add(draft.key)
-        placed.append((draft, free))
-    return make_rows(placed, serving, pool, scores)
 
 
 def page_tier(rows: Iterable[Row]) -> Tier:
@@ -46,19 +21,7 @@ def page_tier(rows: Iterable[Row]) -> Tier:
     return next((tier for tier in TIERS if tier in present), "empty")
 
 
-def _free_places(titles: Indices, is_free: Mask, limit: int) -> npt.NDArray[np.intp]:
-    """Places of the first `limit` titles of a draft that no row has yet, (n,) ascending; of a repeated title the first."""
-    free = np.flatnonzero(is_free[titles])
-    chosen = free[:limit]
-    if len(set(titles[chosen].tolist())) < len(chosen):
-        _, first = np.unique(titles[free], return_index=True)
-        chosen = free[np.sort(first)][:limit]
-    return chosen
-
-
-def make_rows(
-    placed: Sequence[tuple[Draft, npt.NDArray[np.intp]]], serving: Serving, pool: Pool, scores: Scores, first_row: int = 0
-) -> tuple[Row, ...]:
+def make_rows(placed: Sequence[Placed], serving: Serving, pool: Pool, scores: Scores, first_row: int = 0) -> tuple[Row, ...]:
     """The rows with their cells.
 
     Parameters

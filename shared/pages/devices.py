@@ -26,6 +26,11 @@ class Devices:
             name: _limited(device, online.rows, online.row_length) for name, device in {**DEVICES, **page.devices}.items()
         }
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds that are known."""
+        return tuple(self._formats)
+
     def format(self, device: str) -> DeviceFormat:
         """The format of a kind of device.
 

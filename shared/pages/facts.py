@@ -1,6 +1,7 @@
 """What is known about a member at the time of a request."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from shared import state
 from shared.fence import Fence
@@ -39,3 +40,7 @@ class Facts:
     seeds: tuple[Seed, ...] = ()
     trending: Trending | None = None
     fallbacks: tuple[Fallback, ...] = ()
+
+    def replaced(self, **parts: Any) -> Self:
+        """The same with some parts exchanged."""
+        return replace(self, **parts)

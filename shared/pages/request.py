@@ -1,13 +1,23 @@
 """Who asks for a page or a list, from where and when."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks, from where and when. `country` is an ISO 3166 code in capitals or None for unknown."""
+    """Who asks, from where and when.
+
+    Attributes
+    ----------
+    country : ISO 3166 code in capitals; None for unknown.
+    ratings : the ratings that may be shown, the mildest first; none of them where all may.
+    attributes : what the caller knows about the member, such as the plan; experiments have rules on them.
+    """
 
     member_id: str
     device: str
     country: str | None
     now_ms: int
+    ratings: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)

@@ -1,14 +1,20 @@
 """A loaded snapshot with what every request needs of it worked out once, and checked so that no request can trip over it."""
 
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from shared.errors import SnapshotError
+from shared.pages.request import Request
 from shared.snapshots import Snapshot
 
 Indices = npt.NDArray[np.int32]
 Scores = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 NEW_AGE_MS = 60 * 24 * 3600 * 1000
 NEW_TITLES = 50
@@ -64,6 +70,8 @@ class Serving:
         self._popularity = {country: self._popularity_of(f"popular/{country}") for country in self.countries}
         self._popularity_overall = self._popularity_of("popular")
         self._available: dict[str, Mask] = {}
+        self._suitable: dict[tuple[str | None, tuple[str, ...]], Mask] = {}
+        self._kept: dict[Callable[[Serving], Any], Any] = {}
         self.genres = tuple(catalogue.genres)
         self.genre_titles = np.zeros((len(self.genres), self.count), dtype=np.bool_)
         for row, titles in enumerate(catalogue.genres.values()):
@@ -73,10 +81,24 @@ class Serving:
         unknown = np.iinfo(np.int64).min
         releases = [unknown if title.released_ms is None else title.released_ms for title in catalogue.titles]
         self.released_ms = np.array(releases, dtype=np.int64)
+        self.new_titles = self._new_at(self.created_at_ms)
         popular = self.popular_order(None)
-        age_ms = self.created_at_ms - self.released_ms[popular].clip(min=-(1 << 62))  # (titles,)
-        self.new_titles = popular[(age_ms >= 0) & (age_ms <= NEW_AGE_MS)][:NEW_TITLES]
         self.genre_tails = [popular[self.genre_titles[genre, popular]] for genre in range(len(self.genres))]
+
+    def as_of(self, created_at_ms: int) -> "Serving":
+        """The same as if the snapshot had been made at another time; replays need it where nobody knows what served."""
+        other = copy.copy(self)
+        other.created_at_ms = created_at_ms
+        other.new_titles = self._new_at(created_at_ms)
+        other._kept = {}
+        return other
+
+    def once(self, make: Callable[["Serving"], T]) -> T:
+        """What a function makes of this snapshot, made by whoever asks first and kept as long as the snapshot is."""
+        if make not in self._kept:
+            self._kept[make] = make(self)
+        made: T = self._kept[make]
+        return made
 
     def popularity(self, country: str | None) -> tuple[Scores, bool]:
         """How popular each title is, (titles,) float32 from 1 down to 0, and whether this is the country's own list."""
@@ -93,6 +115,22 @@ class Serving:
         mask = self._available.get(key)
         if mask is None:
             mask = self._available[key] = self.snapshot.catalogue.available(country)
+        return mask
+
+    def _new_at(self, at_ms: int) -> Indices:
+        popular = self.popular_order(None)
+        age_ms = at_ms - self.released_ms[popular].clip(min=-(1 << 62))  # (titles,)
+        return popular[(age_ms >= 0) & (age_ms <= NEW_AGE_MS)][:NEW_TITLES]
+
+    def shown_to(self, request: Request) -> Mask:
+        """Which titles may be shown where somebody asks, by country and rating, (titles,) bool. Not to be written to."""
+        if not request.ratings:
+            return self.available(request.country)
+        key = request.country, request.ratings
+        mask = self._suitable.get(key)
+        if mask is None:
+            suitable = self.snapshot.catalogue.suitable(request.ratings[-1], request.ratings)
+            mask = self._suitable[key] = self.available(request.country) & suitable
         return mask
 
     def _popularity_of(self, name: str) -> Scores:

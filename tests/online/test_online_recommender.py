@@ -49,7 +49,7 @@ def test_a_page_is_personal_whole_and_accounted_for(redis_server: RedisServer, c
         assert page.tier == "live"
         assert [row.key for row in page.rows[:3]] == ["continue-watching", "top-picks", "because:t8"]
         assert len(page.rows) == 12
-        assert set(page.seconds) == {"fetch", "blend", "rank", "rows", "page", "account"}
+        assert set(page.seconds) == {"allocate", "fetch", "blend", "rank", "rows", "page", "account"}
         assert "t8" not in shown(page)
 
         top = recommender.recommend("m0", 30, country="US", now_ms=NOW_MS)

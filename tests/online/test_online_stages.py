@@ -12,14 +12,15 @@ from shared import histories, state
 from shared.errors import SnapshotError
 from shared.events import Feedback, Play
 from shared.pages.answers import Row
-from shared.pages.assembly import assemble, page_tier
+from shared.pages.assembly import page_tier
 from shared.pages.blending import blend, find_seeds
 from shared.pages.drafts import Draft, RowContext, draft_rows
 from shared.pages.facts import Candidates, Facts
-from shared.pages.ranking import rank
+from shared.pages.ranking import in_order
 from shared.pages.rows import DEFAULT_ROWS
 from shared.pages.serving import Serving
 from shared.state import MemberState
+from tests.online.assembling import assembled
 from tests.online.plays import play, thumb
 from tests.online.snapshot_builder import CREATED_AT_MS, NOW_MS, BuiltSnapshot, build_snapshot
 
@@ -48,10 +49,12 @@ def rows_for(
     request = checked_request("m0", "tv", country, NOW_MS)
     blended = blend(on, Facts(state=member_state, candidates=candidates), request)
     seeds = histories.seeds(member_state)
-    context = RowContext(request, on, member_state, blended, rank(blended), rows_limit, row_length, seeds=seeds)
+    context = RowContext(
+        request, on, member_state, blended, in_order(blended, blended.scores), rows_limit, row_length, seeds=seeds
+    )
     drafts, failed = draft_rows(DEFAULT_ROWS, context)
     assert failed == ()
-    return assemble(drafts, on, blended, rank(blended).scores, rows_limit, row_length)
+    return assembled(drafts, context)
 
 
 def candidates_of(member: str) -> Candidates:
@@ -161,7 +164,7 @@ def test_fresh_candidates_are_mixed_with_the_precomputed_ones() -> None:
     precomputed, fresh = candidates(t1=1.0, t2=0.5, t3=0.4), candidates(t3=0.9, t4=0.8, t2=0.6)
     blended = blend(serving(), Facts(candidates=precomputed, fresh=fresh), request)
     # t3: 0.7 * 0.9 + 0.3 * 0.4    t1: 0.7 * 0.6 + 0.3 * 1.0    t4: 0.7 * 0.8 + 0.3 * 0.4    t2: 0.7 * 0.6 + 0.3 * 0.5
-    assert rank(blended).order[:4].tolist() == [3, 1, 4, 2]
+    assert in_order(blended, blended.scores).order[:4].tolist() == [3, 1, 4, 2]
     assert [blended.tier(title) for title in (3, 4, 1, 2)] == ["fresh", "fresh", "precomputed", "fresh"]
     assert blended.scores[[3, 4, 1, 2]] == pytest.approx(0.2 + 0.8 * np.array([0.18, 0.11, 0.15, 0.0]) / 0.18, abs=1e-6)
     assert blended.evidence(3) == "matches what you watched lately"
@@ -183,16 +186,18 @@ def test_ranking_equals_a_stable_sort(scores: list[float]) -> None:
     pool = blend(serving(), Facts(), checked_request("m0", "tv", None, NOW_MS))
     assert len(pool.titles) == TITLES
     expected = sorted(range(TITLES), key=lambda title: (-scores[title], title))
-    assert rank(pool, np.array(scores, dtype=np.float32)).order.tolist() == expected
+    assert in_order(pool, np.array(scores, dtype=np.float32)).order.tolist() == expected
 
 
 def test_a_repeated_title_of_a_draft_is_placed_once() -> None:
-    blended = blend(serving(), Facts(), checked_request("m0", "tv", None, NOW_MS))
+    request = checked_request("m0", "tv", None, NOW_MS)
+    blended = blend(serving(), Facts(), request)
     drafts = [
         Draft("own", "Own", np.array([4, 4, 9, 4, 9, 2, 1], dtype=np.int32)),
         Draft("own", "Again", np.arange(20, 30, dtype=np.int32)),
     ]
-    rows = assemble(drafts, serving(), blended, rank(blended).scores, 5, 3)
+    context = RowContext(request, serving(), state.EMPTY, blended, in_order(blended, blended.scores), 5, 3)
+    rows = assembled(drafts, context)
     assert [[cell.title_id for cell in row.cells] for row in rows] == [["t4", "t9", "t2"]]
 
 

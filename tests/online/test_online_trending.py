@@ -8,14 +8,14 @@ from online import Page, Recommender
 from online.requesting import checked_request
 from shared import keys, state, trending
 from shared.pages.answers import Row
-from shared.pages.assembly import assemble
 from shared.pages.blending import blend
 from shared.pages.drafts import RowContext
 from shared.pages.facts import Facts
-from shared.pages.ranking import rank
+from shared.pages.ranking import in_order
 from shared.pages.rows import TrendingNow
 from shared.pages.serving import Serving
 from shared.trending import Part, Trending, TrendingTitle
+from tests.online.assembling import assembled
 from tests.online.plays import thumb
 from tests.online.snapshot_builder import NOW_MS, build_snapshot, online_config, write_snapshot
 
@@ -34,8 +34,8 @@ def row_of(live: Trending | None, member_state: state.MemberState = state.EMPTY)
     serving = Serving(build_snapshot(60, members=3, candidates=25, similar=8).loaded())
     request = checked_request("m0", "tv", None, NOW_MS)
     blended = blend(serving, Facts(state=member_state), request)
-    context = RowContext(request, serving, member_state, blended, rank(blended), 12, 8, trending=live)
-    (row,) = assemble(TrendingNow().draft(context), serving, blended, rank(blended).scores, 12, 8)
+    context = RowContext(request, serving, member_state, blended, in_order(blended, blended.scores), 12, 8, trending=live)
+    (row,) = assembled(TrendingNow().draft(context), context)
     return row
 
 
