@@ -9,7 +9,7 @@ watched last. What a request costs depends on the pool, several hundred titles, 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ POPULAR_WEIGHT = 0.1
 POPULAR_POOL = 200
 """Most popular titles taken into the pool, unless the request asks for more."""
 TRENDING_POOL = 60
+NEIGHBOURS = 30
+"""Of what is near a seed, so many are looked at."""
 SEEDS = 12
 """Latest titles that lift what is similar to them."""
 SEED_DECAY = 0.85
@@ -43,8 +45,7 @@ TIERS: tuple[Tier, ...] = ("live", "fresh", "precomputed", "popular_country", "p
 _LIVE, _FRESH, _PRECOMPUTED, _POPULAR_COUNTRY, _POPULAR = range(5)
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
+class Seed(NamedTuple):
     """A title that the member watched or liked lately; `weight` in [0, 1] is how much it says about the next one."""
 
     title: int
@@ -127,7 +128,7 @@ def blend(serving: Serving, facts: Facts, request: Request, depth: int = POPULAR
     of[_OF_TRENDING, places[trending]] = _descending(len(trending))
     of[_OF_NEW, places[new]] = _descending(len(new))
     retrieved = _retrieved(facts.candidates, facts.fresh, places, of)  # (n + 1,)
-    seed_of = _lift(near, gains, places, of)  # (n + 1,)
+    by_seed = _lift(near, gains, places, of)  # (seeds, n + 1)
 
     base = POPULAR_WEIGHT * of[_OF_POPULAR]  # (n + 1,)
     tier_codes = np.full(size, _POPULAR_COUNTRY if is_of_country else _POPULAR, dtype=np.int8)
@@ -141,9 +142,10 @@ def blend(serving: Serving, facts: Facts, request: Request, depth: int = POPULAR
     is_live = live > base
     np.copyto(tier_codes, np.int8(_LIVE), where=is_live)
     tier_codes[0] = _POPULAR_COUNTRY if is_of_country else _POPULAR
+    is_live[0] = False
     reasons = tier_codes.astype(np.int32)
-    np.copyto(reasons, seed_of + np.int32(len(TIERS)), where=is_live)
-    reasons[0] = tier_codes[0]
+    if is_live.any():
+        reasons[is_live] = len(TIERS) + by_seed[:, is_live].argmax(axis=0)  # the seed that lifted the title most
     return Pool(
         titles=titles,
         scores=(base + live)[1:],
@@ -161,27 +163,28 @@ def find_seeds(serving: Serving, state: MemberState) -> tuple[Seed, ...]:
     """What the member watched or liked last, the latest first, weighted by recency and by the share watched."""
     if not state.played and not state.thumbs:
         return ()
-    disliked = state.disliked_titles
-    finished = state.finished_titles
     liked = {mark.title_id: mark.at_ms for mark in state.thumbs if mark.is_set}
-    latest = [(played.at_ms, played.title_id, played.share) for played in state.played[-2 * SEEDS :]]
-    watched = {title_id for _, title_id, _ in latest}
-    latest += [(at_ms, title_id, 0.0) for title_id, at_ms in liked.items() if title_id not in watched]
-    latest.sort(reverse=True)
+    disliked = state.disliked_titles if len(liked) < len(state.thumbs) else frozenset()
+    finished = {mark.title_id for mark in state.finished}
+    latest = [(entry.at_ms, entry.title_id, entry.share) for entry in state.played[: -2 * SEEDS - 1 : -1]]
+    if liked:
+        watched = {title_id for _, title_id, _ in latest}
+        latest += [(at_ms, title_id, 0.0) for title_id, at_ms in liked.items() if title_id not in watched]
+        latest.sort(reverse=True)
     seeds: list[Seed] = []
     recency = 1.0
     for at_ms, title_id, share in latest:
         title = serving.index.get(title_id)
         if title is None or title_id in disliked:
             continue
-        weight = recency * (1.0 if title_id in liked or title_id in finished else share)
+        weight = recency * (1.0 if title_id in finished or title_id in liked else share)
         if at_ms < serving.created_at_ms:
             weight *= KNOWN_SEED_WEIGHT
         if weight > 0.0:
             seeds.append(Seed(title, weight, "watched" if share > 0.0 or title_id in finished else "liked"))
             recency *= SEED_DECAY
-        if len(seeds) == SEEDS:
-            break
+            if len(seeds) == SEEDS:
+                break
     return tuple(seeds)
 
 
@@ -196,7 +199,7 @@ def trending_titles(serving: Serving, facts: Facts) -> Indices:
 
 def open_titles(serving: Serving, state: MemberState, request: Request) -> Mask:
     """Titles that may be recommended, (titles,) bool."""
-    is_open = serving.available(request.country).copy()
+    is_open = serving.shown_to(request).copy()
     index = serving.index
     shut = [index[mark.title_id] for mark in state.finished if mark.title_id in index]
     shut += [index[mark.title_id] for mark in state.thumbs if not mark.is_set and mark.title_id in index]
@@ -261,20 +264,18 @@ def _neighbours(serving: Serving, seeds: tuple[Seed, ...]) -> tuple[Indices, Sco
     """What is near each seed and how much it gains from it, (seeds, m) each; the index past the last title pads."""
     rows = [seed.title for seed in seeds]
     weights = np.array([seed.weight for seed in seeds], dtype=np.float32)
-    return serving.similar_titles[rows], weights[:, None] * serving.similar_scores[rows]
+    return serving.similar_titles[rows, :NEIGHBOURS], weights[:, None] * serving.similar_scores[rows, :NEIGHBOURS]
 
 
-def _lift(near: Indices, gains: Scores, places: Indices, of: Scores) -> Indices:
-    """Fill in how near each title is to the seeds, in [0, 1); which seed is nearest, (n + 1,) int32, any where none is."""
-    if not near.size:
-        return np.zeros(of.shape[1], dtype=np.int32)
-    by_seed = np.zeros((len(near), of.shape[1]), dtype=np.float32)  # (seeds, n + 1)
-    by_seed[np.arange(len(near))[:, None], places[near]] = gains
-    by_seed[:, 0] = 0.0
-    # Several seeds that agree add up, but never beyond 1.
-    of[_OF_SIMILAR] = 1.0 - np.exp(-by_seed.sum(axis=0))
-    seed_of: Indices = by_seed.argmax(axis=0).astype(np.int32)
-    return seed_of
+def _lift(near: Indices, gains: Scores, places: Indices, of: Scores) -> Scores:
+    """Fill in how near each title is to the seeds, in [0, 1); gives what it has of each seed, (seeds, n + 1)."""
+    by_seed = np.zeros((len(near), of.shape[1]), dtype=np.float32)
+    if near.size:
+        by_seed[np.arange(len(near))[:, None], places[near]] = gains
+        by_seed[:, 0] = 0.0
+        # Several seeds that agree add up, but never beyond 1.
+        of[_OF_SIMILAR] = 1.0 - np.exp(-by_seed.sum(axis=0))
+    return by_seed
 
 
 def _reason_texts(serving: Serving, country: str | None, seeds: tuple[Seed, ...]) -> tuple[str, ...]:
