@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import click
@@ -37,17 +38,29 @@ _JOBS = {
 
 Server = Literal["redis", "kafka"]
 _NEEDS: dict[str, tuple[Server, ...]] = {"ingest": ("redis", "kafka"), "replay": ("redis",), "publish": ("redis",)}
+_WITH_MODEL = ("similar", "candidates")
 
 
-def _context(config_path: str | None, app: str, needs: Sequence[Server] = ()) -> Any:
-    """Load the configuration and ask the servers first, so that what is wrong with them is told before Spark starts."""
+def _context(
+    config_path: str | None, app: str, needs: Sequence[Server] = (), check: Callable[[Config], None] | None = None
+) -> Any:
+    """Load and check the configuration and ask the servers first, so that what is wrong is told before Spark starts."""
     config = configuration.load(config_path)
+    if check is not None:
+        check(config)
     for server in needs:
         _ask(server, config)
     from offline.jobs import Context
     from shared.lake import Lake
 
     return Context(config, Lake.open(config, app), int(time.time() * 1000), say=click.echo)
+
+
+def _check_model(config: Config, name: str | None = None) -> None:
+    """Refuse a model, the one in use where none is named, that does not exist or cannot have its settings."""
+    from offline.training.configured import configured_model
+
+    configured_model(config.training, name)
 
 
 def _ask(server: Server, config: Config) -> None:
@@ -63,7 +76,7 @@ def _add(name: str, summary: str) -> None:
     @config_option
     @click.option("--force", is_flag=True, help="Run even when nothing has changed.")
     def command(config_path: str | None, force: bool) -> None:
-        context = _context(config_path, name, _NEEDS.get(name, ()))
+        context = _context(config_path, name, _NEEDS.get(name, ()), _check_model if name in _WITH_MODEL else None)
         from offline.dag import BY_NAME
         from offline.jobs import run_all
 
@@ -101,18 +114,23 @@ def nightly(config_path: str | None, force: bool) -> None:
 
     After a failure, run it again: jobs that succeeded and whose inputs have not changed since are skipped.
     """
-    context = _context(config_path, "nightly", _NEEDS["ingest"])
+    context = _context(config_path, "nightly", _NEEDS["ingest"], _check_model)
     from offline.dag import NIGHTLY
     from offline.jobs import run_all
-    from offline.training.configured import configured_model
-
-    configured_model(context.config.training)  # a mistake in the settings is told before hours of other jobs
 
     run_all(NIGHTLY, context, force=force)
 
 
 def _evaluate_on_lake(request: Request) -> Any:
-    context = _context(request.config_path, "evaluate")
+    def check(_: Config) -> None:
+        from offline.evaluation.metrics import parse_metrics
+        from offline.models import create_model
+
+        parse_metrics(request.metrics)
+        for name, settings in request.models.values():
+            create_model(name, **settings)
+
+    context = _context(request.config_path, "evaluate", check=check)
     from offline.evaluate import on_lake
     from offline.evaluation.floors import FLOOR
 
@@ -128,7 +146,7 @@ def _evaluate_on_lake(request: Request) -> Any:
 
 
 def _train_on_lake(config_path: str | None, model: str | None, force: bool) -> None:
-    context = _context(config_path, "train")
+    context = _context(config_path, "train", check=partial(_check_model, name=model))
     from offline.jobs import run_all
     from offline.training.jobs import train_job
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from offline.models import REGISTRY, Model, create_model
+from offline.models.registry import kind_of
 from shared.config import TrainingConfig
 from shared.errors import ConfigError, InputError
 
@@ -31,12 +32,15 @@ def configured_model(config: TrainingConfig, name: str | None = None) -> Model[A
 
     Raises
     ------
-    ConfigError : an unknown model, or a setting that it does not have or cannot take.
+    InputError : there is no model of that name.
+    ConfigError : the one in use is unknown, or has a setting that it does not have or cannot take.
     """
-    name = config.model if name is None else name
     known = ", ".join(sorted(REGISTRY))
-    if name not in REGISTRY:
-        raise ConfigError(f"[training] model is {name!r}; expected one of {known}")
+    if name is not None:
+        kind_of(name)
+    elif config.model not in REGISTRY:
+        raise ConfigError(f"[training] model is {config.model!r}; expected one of {known}")
+    name = config.model if name is None else name
     if unknown := [one for one in config.settings if one not in REGISTRY]:
         raise ConfigError(f"[training.settings.{unknown[0]}]: there is no such model; expected one of {known}")
     try:

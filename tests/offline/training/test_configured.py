@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from offline.__main__ import main
 from offline.models import Blend
 from offline.training.configured import configured_model, settings_of
 from shared import config
@@ -39,3 +41,23 @@ def test_settings_reach_the_sources_of_the_blend(tmp_path: Path) -> None:
 def test_mistakes_are_named(text: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=reason):
         configured_model(training(tmp_path, f"[training]\n{text}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "reason"),
+    [
+        ("model = 'oracle'", "nightly", "[training] model is 'oracle'; expected one of "),
+        ("settings = { ials = { colour = 1 } }", "candidates", "[training.settings.blend]: "),
+        ("", "train --model oracle", "unknown model 'oracle'; expected one of "),
+        ("", "evaluate --model ials --set colour=1", "model 'ials': unknown setting 'colour'"),
+        ("", "evaluate --metrics auc@3", "unknown metric 'auc@3'"),
+    ],
+)
+def test_mistakes_are_told_before_spark_starts(
+    text: str, command: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "marquee.toml").write_text(f"[training]\n{text}\n")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, command.split())
+    assert (result.exit_code, result.output.partition(reason)[0]) == (2, "error: ")
+    assert list(tmp_path.iterdir()) == [tmp_path / "marquee.toml"]  # Spark would have made the lake's folder
