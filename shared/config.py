@@ -142,8 +142,42 @@ class OnlineConfig(Section, frozen=True):
     row_length: Count = 20
     log_impressions: bool = True
     impressions_buffer: Count = 10_000  # pages waiting for Kafka; more are dropped and counted
+    experiments: str = ""  # TOML file of tests and cells (`python -m online experiments check`); "": none
+    stages: dict[str, str] = {}  # stage of a request to what does it instead, as package.module:function
+    deadline_shares: dict[str, Share] = {}  # stage to its share of the deadline; online.deadline has the others
+    concurrency: Count = 256  # requests in hand at once; further ones are answered with what is popular, from memory
     breaker_failures: Count = 5  # reads from Redis that fail in a row, or half of 10 s' reads: requests stop waiting for it
     breaker_pause_s: Positive = 1.0  # before one of them tries again, a quarter more or less
+    rows_shown: tuple[str, ...] = ()  # rows from top to bottom, as `shared.pages.rows.load_rows` names them; (): its template
+    maturity_order: tuple[str, ...] = (
+        "TV-Y", "G", "TV-G", "TV-Y7", "PG", "TV-PG", "PG-13", "TV-14", "R", "TV-MA", "NC-17",
+    )  # fmt: skip  # ratings, the mildest first; a limit lets through what stands before it, and itself
+
+
+class ExplorationSettings(Section, frozen=True):
+    """What is shown to learn from it, and how it is drawn; `shared.pages.exploration` says what the kinds do."""
+
+    kind: Literal["none", "epsilon", "softmax", "thompson"] = "epsilon"
+    epsilon: Share = 0.1  # chance that an ε-slot explores
+    temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.5  # of a softmax, in standard deviations of the pool's scores; 0: none
+    first_slot: Annotated[int, msgspec.Meta(ge=0)] = 4  # place in a row, from 0, of the first cell that explores
+    slots: Count = 1  # cells of a row that explore, one after the other
+    pool: Count = 100  # titles that can be drawn: the best so many of those that may be explored
+    rows: tuple[str, ...] = ("top-picks", "popular")  # keys of rows that explore; `genre` is all of `genre:…`
+
+
+class ServeConfig(Section, frozen=True):
+    """The HTTP server, `python -m online serve`."""
+
+    host: str = "127.0.0.1"  # where it listens; 0.0.0.0 is every address of the machine
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080  # 0: any free one
+    workers: Count = 1  # processes, each with its own copy of the snapshot
+    people_pages: bool = True  # / and /member show any member's page and state to whoever reaches the port
+    connections: Count = 1000  # of each process; further ones are answered with 503
+    limit_s: Positive = 5.0  # a request that takes longer, the time to send it included, is answered with 503
+    body_bytes: Count = 65_536  # a request with more is answered with 413
+    stop_s: Count = 10  # what requests in hand may take after SIGTERM
+    feedback_buffer: Count = 10_000  # feedback waiting for Kafka; more is answered with 503 and counted
 
 
 class DeviceFormat(Section, frozen=True):
@@ -196,6 +230,8 @@ class Config(Section, frozen=True):
     retrieval: RetrievalConfig = RetrievalConfig()
     online: OnlineConfig = OnlineConfig()
     page: PageConfig = PageConfig()
+    exploration: ExplorationSettings = ExplorationSettings()
+    serve: ServeConfig = ServeConfig()
     publish: PublishConfig = PublishConfig()
     imports: ImportConfig = ImportConfig()
 
@@ -221,17 +257,27 @@ def load(path: str | Path | None = None) -> Config:
     return config
 
 
-def _read(path: Path) -> Config:
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """A TOML file as it is; `what` is what it is called in messages.
+
+    Raises
+    ------
+    ConfigError : it is missing, cannot be read, or is not TOML.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
+        raise ConfigError(f"{path}: no such {what} file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the configuration cannot be read ({error})") from None
+        raise ConfigError(f"{path}: the {what} cannot be read ({error})") from None
     try:
-        tree = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _read(path: Path) -> Config:
+    tree = read_toml(path, "configuration")
     try:
         return msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:

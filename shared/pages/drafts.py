@@ -8,21 +8,26 @@ A team adds a row by writing a class with one method and passing it to `Recommen
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
+
+import numpy as np
 
 from shared.histories import Seed
 from shared.pages.answers import Fallback
+from shared.pages.begun import titles_to_continue
 from shared.pages.blending import Pool
 from shared.pages.ranking import Ranking
 from shared.pages.request import Request
-from shared.pages.serving import Indices, Serving
-from shared.state import MemberState
+from shared.pages.serving import Indices, Mask, Scores, Serving
+from shared.pages.shelves import ShelfView, Shelves
+from shared.state import MemberState, Played
 from shared.trending import Trending
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RowContext:
     """All that a builder may look at.
 
@@ -41,6 +46,59 @@ class RowContext:
     row_length: int
     trending: Trending | None = None
     seeds: tuple[Seed, ...] = ()
+
+    @cached_property
+    def shelves(self) -> ShelfView:
+        """The ranked titles by genre and micro-genre, which several builders share."""
+        # The rest of the page is Top Picks, Trending Now and rows about titles watched, and whatever else there is for a member.
+        rows = max(1, self.rows_limit - (5 if self.seeds else 2))
+        return ShelfView(Shelves.of(self.serving), self.ranking, rows, self.row_length)
+
+    @cached_property
+    def appeal(self) -> Scores:
+        """What the ranking adds to how well a title suits a row, (titles,) float32.
+
+        2 for the best of the ranking down to 1 for open titles that it does not have; 0 for titles not to be recommended.
+        """
+        ranking = self.ranking
+        best = float(ranking.scores[ranking.order[0]]) if len(ranking.order) else 0.0
+        appeal = ranking.scores * np.float32(1.0 / best if best > 0.0 else 0.0)  # (titles,)
+        appeal += 1.0
+        appeal *= ranking.is_open
+        return appeal
+
+    def by_appeal(self, titles: Indices, worth: Scores) -> Indices:
+        """The open ones of some titles, the greatest worth × appeal first, (≤ n,) int32; of equal ones the first.
+
+        Parameters
+        ----------
+        titles, worth : (n,) int32 and float32, how well each title suits the row by itself, above 0.
+        """
+        total = worth * self.appeal.take(titles)  # (n,)
+        order = np.negative(total, out=total).argsort(kind="stable")
+        ordered: Indices = titles.take(order[: np.count_nonzero(total)])
+        return ordered
+
+    @cached_property
+    def seed_titles(self) -> list[int]:
+        """The seeds that the snapshot knows, as title indices."""
+        index = self.serving.index
+        return [index[seed.title_id] for seed in self.seeds if seed.title_id in index]
+
+    @cached_property
+    def begun(self) -> list[tuple[int, Played]]:
+        """Titles in progress that may be shown, the last watched first, at most a row: (title index, last play)."""
+        return titles_to_continue(self.serving, self.state, self.showable, self.row_length)
+
+    @cached_property
+    def disliked(self) -> frozenset[str]:
+        """Titles with a thumb down."""
+        return self.state.disliked_titles
+
+    @cached_property
+    def showable(self) -> Mask:
+        """Titles that may be shown at all, (titles,) bool: to continue, watch again or keep, also those not to be recommended."""
+        return self.serving.shown_to(self.request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def test_an_unknown_member_gets_a_good_page(redis_server: RedisServer, client: r
     with Recommender(online_config(redis_server.url, namespace)) as recommender:
         page = recommender.page("nobody {has}:heard of 🎬", country="DE")
         assert len(page.rows) >= 5
-        assert (page.tier, page.rows[0].name, codes(page)) == ("popular_country", "Popular in DE", ["no-candidates"])
+        assert (page.tier, page.rows[0].name, codes(page)) == ("popular_country", "Popular in Germany", ["no-candidates"])
         assert page.state_age_ms is None
         assert len(recommender.recommend("nobody", 300)) == 300
 

@@ -100,7 +100,7 @@ def test_nothing_is_shown_that_must_not_be(
 
 def test_unknown_member_gets_what_is_popular_in_the_country() -> None:
     rows = rows_for(country="US", row_length=20)
-    assert rows[0].name == "Popular in US"
+    assert rows[0].name == "Popular in the United States"
     expected = [f"t{title}" for title in built().arrays["popular/US"] if not (c := built().titles[title].countries) or "US" in c]
     assert [cell.title_id for cell in rows[0].cells] == expected[:20]
     assert {cell.tier for row in rows for cell in row.cells} == {"popular_country"} == {page_tier(rows)}
@@ -137,9 +137,11 @@ def test_a_finished_play_names_a_row_and_says_why() -> None:
     rows = rows_for(member_state, candidates_of("m0"), country=None)
     row = next(row for row in rows if row.key == "because:t5")
     name = built().titles[5].name
-    neighbours = {f"t{title}" for title in built().arrays["similar_titles"][5]}
+    similar = built().arrays["similar_titles"]
+    neighbours = {f"t{title}" for title in similar[5]}
     assert row.name == f"Because You Watched {name}"
-    assert {cell.title_id for cell in row.cells} <= neighbours
+    assert row.cells[0].title_id in neighbours
+    assert {cell.title_id for cell in row.cells} <= neighbours | {f"t{title}" for title in similar[similar[5]].ravel()}
     assert {cell.evidence for cell in row.cells} == {f"because you watched {name}"}
 
 
