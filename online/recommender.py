@@ -5,7 +5,6 @@ process had loaded when the request came, and always answers: what Redis cannot 
 from memory, and the answer says so. Calls in a thread, in an event loop and for many members differ in how they wait for Redis.
 """
 
-import asyncio
 import logging
 import os
 import uuid
@@ -18,7 +17,6 @@ from typing import Any, Self, Unpack
 
 from online import metrics
 from online.allocation import Allocator
-from online.admission import Admission, InHand
 from online.arms import Arms
 from online.deadline import Allowance, Late, Stopwatch
 from online.fetching import Asker, Question, Wanted, facts_without
@@ -46,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Asked(InHand):
+class _Asked:
     """One request on its way: what it asked for, and what it was allocated."""
 
     request: Request
@@ -56,7 +54,6 @@ class _Asked(InHand):
     question: Question
     watch: Stopwatch
     k: int  # 0 for a page
-    refused: str = ""
 
 
 class Recommender(AbstractContextManager["Recommender"]):
@@ -79,7 +76,6 @@ class Recommender(AbstractContextManager["Recommender"]):
         self._allowance = Allowance(config.online.deadline_ms, config.online.deadline_shares)
         self._asker = Asker(config)
         self._reading = Reading(config)
-        self._slots = Admission(config.online.concurrency)
         self._standby = Standby(self._plans.default.builders)
         self._arms = Arms(config, self._allocator.arms)
         self._impressions = (
@@ -122,8 +118,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         InputError : an argument cannot be used. Nothing else is raised.
         """
         request = self._ask(member_id, 0, asked)
-        with self._slots.taken([request]):
-            return self._answer_page(request, self._read([request])[0])
+        return self._answer_page(request, self._read([request])[0])
 
     def recommend(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """The best titles for a member to begin, best first; see `page`. What is in progress is left to Continue Watching.
@@ -133,33 +128,28 @@ class Recommender(AbstractContextManager["Recommender"]):
         k : how many, 1 to 1000; there are fewer when the catalogue ends.
         """
         request = self._ask(member_id, checked_k(k), asked)
-        with self._slots.taken([request]):
-            return self._answer_list(request, self._read([request])[0])
+        return self._answer_list(request, self._read([request])[0])
 
     def pages(self, member_ids: Sequence[str], **asked: Unpack[Asking]) -> list[Page]:
         """The pages of many members from one round trip; see `page`."""
         requests = [self._ask(member_id, 0, asked) for member_id in checked_members(member_ids)]
-        with self._slots.taken(requests):
-            return [self._answer_page(*each) for each in zip(requests, self._read(requests), strict=True)]
+        return [self._answer_page(*each) for each in zip(requests, self._read(requests), strict=True)]
 
     def recommend_many(self, member_ids: Sequence[str], k: int = 20, **asked: Unpack[Asking]) -> list[list[Recommendation]]:
         """The ranked lists of many members from one round trip; see `recommend`."""
         k = checked_k(k)
         requests = [self._ask(member_id, k, asked) for member_id in checked_members(member_ids)]
-        with self._slots.taken(requests):
-            return [self._answer_list(*each) for each in zip(requests, self._read(requests), strict=True)]
+        return [self._answer_list(*each) for each in zip(requests, self._read(requests), strict=True)]
 
     async def page_async(self, member_id: str, **asked: Unpack[Asking]) -> Page:
         """`page`, without holding up the event loop while Redis answers."""
         request = self._ask(member_id, 0, asked)
-        with self._slots.taken([request]):
-            return self._answer_page(request, await self._read_async(request))
+        return self._answer_page(request, await self._read_async(request))
 
     async def recommend_async(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """`recommend`, without holding up the event loop while Redis answers."""
         request = self._ask(member_id, checked_k(k), asked)
-        with self._slots.taken([request]):
-            return self._answer_list(request, await self._read_async(request))
+        return self._answer_list(request, await self._read_async(request))
 
     # --- the request ---
 
@@ -197,7 +187,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         self, asked: _Asked, serving: Serving, facts: Facts
     ) -> tuple[tuple[Row, ...], Reasons, tuple[Fallback, ...]]:
         request, plan, watch, stages = asked.request, asked.plan, asked.watch, asked.plan.stages
-        _may_be_personal(asked)
+        watch.may_begin("blend")
         pool = stages.blend(serving, facts, request, POPULAR_POOL)
         watch.lap("blend")
         watch.may_begin("rank")
@@ -274,7 +264,6 @@ class Recommender(AbstractContextManager["Recommender"]):
     def _read(self, requests: Sequence[_Asked]) -> list[Facts]:
         replies: list[Any] | ReadError
         try:
-            _refuse(requests)
             replies = self._reading.read([one for asked in requests for one in asked.question.commands], self._until_s(requests))
         except ReadError as error:
             replies = error
@@ -282,7 +271,6 @@ class Recommender(AbstractContextManager["Recommender"]):
 
     async def _read_async(self, asked: _Asked) -> Facts:
         try:
-            _refuse([asked])
             replies: list[Any] | ReadError = await self._reading.read_async(asked.question.commands, self._until_s([asked]))
         except ReadError as error:
             replies = error
@@ -317,11 +305,6 @@ class Recommender(AbstractContextManager["Recommender"]):
             self._impressions.close(self._config.kafka.timeout_s)
         self._arms.close(self._config.redis.timeout_s)
         self._reading.close()
-
-    async def close_async(self) -> None:
-        """`close` within an event loop, whose connection is closed too; the loop is not held up."""
-        await self._reading.close_async()
-        await asyncio.to_thread(self.close)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
