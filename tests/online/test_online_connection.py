@@ -2,7 +2,6 @@
 
 import os
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from infra.local.redis_server import RedisServer
 from online.connection import MAX_IDLE, Connections
 from online.resp import Refused, TimedOut, Unreachable
 from shared.config import RedisConfig
+from tests.online.certificate import make_certificate, server_context
 from tests.online.fake_server import FakeServer
 from tests.online.link import Link
 
@@ -153,23 +153,13 @@ def test_text_that_is_no_utf_8_is_the_callers_error_and_harms_nothing() -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    request = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout {key} -out {certificate}"
-    try:
-        made = subprocess.run(
-            ["openssl", *request.split(), "-subj", "/CN=cache", "-addext", "subjectAltName=IP:127.0.0.1"], capture_output=True
-        )
-    except FileNotFoundError:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    assert made.returncode == 0, made.stderr
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    certificate, key = make_certificate(tmp_path)
 
     def answer(command: list[bytes]) -> bytes:
         time.sleep(0.3 if command[1] == b"slow" else 0)
         return echo(command)
 
-    with FakeServer(answer, context) as server:
+    with FakeServer(answer, server_context(certificate, key)) as server:
         url = f"rediss://127.0.0.1:{server.port}"
         connections = Connections(RedisConfig(url=f"{url}?ssl_ca_certs={certificate}"), LIMIT_S)
         assert connections.read([("GET", "a"), ("GET", "b" * 100_000)]) == [b"a", b"b" * 100_000]
