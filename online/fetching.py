@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from online.reading import Avoided
+from online.reading import Avoided, Overloaded
 from online.resp import Command, ReadError, TimedOut, Unreachable
 from shared import codecs, fresh, histories, keys, state, trending
 from shared import fence as fences
@@ -88,6 +88,8 @@ def facts_without(error: ReadError, limit_ms: float) -> Facts:
     """What is known when Redis gave no replies: why."""
     if isinstance(error, Avoided):
         return Facts(fallbacks=(Fallback("redis-avoided", str(error)),))
+    if isinstance(error, Overloaded):
+        return Facts(fallbacks=(Fallback("overloaded", str(error)),))
     if isinstance(error, TimedOut):
         return Facts(fallbacks=(Fallback("redis-slow", f"Redis did not answer within {limit_ms:g} ms"),))
     return Facts(fallbacks=(Fallback("redis-unreachable", str(error)),))

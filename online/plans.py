@@ -11,11 +11,11 @@ import msgspec
 from online.experiments import NO_CHANGES, Changes, Known
 from online.stages import Stages, load_stages
 from shared.config import Config, DeviceFormat, ExplorationSettings, OnlineConfig, PageConfig, Section
+from shared.dotted import load_object
 from shared.pages.devices import Devices
 from shared.pages.drafts import RowBuilder
-from shared.pages.policies.template import Template
-from shared.pages.policies.view import PagePolicy
-from shared.pages.rows import load_rows
+from shared.pages.policies import POLICIES, PagePolicy, named_policy
+from shared.pages.rows import ROWS, load_rows
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Plans:
     @property
     def known(self) -> Known:
         """What a file of experiments may name."""
-        return Known(devices=self.default.devices.names)
+        return Known(policies=POLICIES, rows=ROWS, devices=self.default.devices.names)
 
     def of(self, changes: Changes) -> Plan:
         """The plan with some changes.
@@ -82,7 +82,7 @@ class Plans:
             arm=changes.arm or online.arm,
             stages=load_stages({**online.stages, **changes.stages}),
             builders=self._builders(changes),
-            policy=Template(),
+            policy=_policy(changes.policy or page.policy),
             exploration=changes.exploration or config.exploration,
             online=online,
             page=page,
@@ -93,6 +93,14 @@ class Plans:
         if changes.rows is not None:
             return load_rows(changes.rows)
         return load_rows(self._config.online.rows_shown) if self._rows is None else tuple(self._rows)
+
+
+def _policy(name: str) -> PagePolicy:
+    """A policy by its name, or made of a class of one's own."""
+    if ":" not in name:
+        return named_policy(name)
+    made: PagePolicy = load_object(name, "[page] policy")()
+    return made
 
 
 S = TypeVar("S", bound=Section)

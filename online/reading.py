@@ -16,6 +16,10 @@ class Avoided(Unreachable):
     """Redis keeps failing and is not asked for a moment."""
 
 
+class Overloaded(Unreachable):
+    """There are more requests in hand than this process works on at once, so Redis is not asked for this one."""
+
+
 class Reading:
     """Reads of requests. Thread-safe and fork-safe; one asyncio connection for each event loop that asks."""
 

@@ -5,6 +5,7 @@ process had loaded when the request came, and always answers: what Redis cannot 
 from memory, and the answer says so. Calls in a thread, in an event loop and for many members differ in how they wait for Redis.
 """
 
+import asyncio
 import logging
 import os
 import uuid
@@ -16,13 +17,14 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from online import metrics
+from online.admission import Admission, InHand
 from online.allocation import Allocator
 from online.arms import Arms
 from online.deadline import Allowance, Late, Stopwatch
 from online.fetching import Asker, Question, Wanted, facts_without
 from online.impressions import ImpressionLog
 from online.plans import Plan, Plans
-from online.reading import Reading
+from online.reading import Overloaded, Reading
 from online.requesting import Asking, checked_k, checked_members, checked_request
 from online.resp import ReadError
 from online.standby import Ready, Standby
@@ -44,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Asked(InHand):
     """One request on its way: what it asked for, and what it was allocated."""
 
     request: Request
@@ -54,6 +56,7 @@ class _Asked:
     question: Question
     watch: Stopwatch
     k: int  # 0 for a page
+    refused: str = ""
 
 
 class Recommender(AbstractContextManager["Recommender"]):
@@ -76,6 +79,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         self._allowance = Allowance(config.online.deadline_ms, config.online.deadline_shares)
         self._asker = Asker(config)
         self._reading = Reading(config)
+        self._slots = Admission(config.online.concurrency)
         self._standby = Standby(self._plans.default.builders)
         self._arms = Arms(config, self._allocator.arms)
         self._impressions = (
@@ -118,7 +122,8 @@ class Recommender(AbstractContextManager["Recommender"]):
         InputError : an argument cannot be used. Nothing else is raised.
         """
         request = self._ask(member_id, 0, asked)
-        return self._answer_page(request, self._read([request])[0])
+        with self._slots.taken([request]):
+            return self._answer_page(request, self._read([request])[0])
 
     def recommend(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """The best titles for a member to begin, best first; see `page`. What is in progress is left to Continue Watching.
@@ -128,28 +133,33 @@ class Recommender(AbstractContextManager["Recommender"]):
         k : how many, 1 to 1000; there are fewer when the catalogue ends.
         """
         request = self._ask(member_id, checked_k(k), asked)
-        return self._answer_list(request, self._read([request])[0])
+        with self._slots.taken([request]):
+            return self._answer_list(request, self._read([request])[0])
 
     def pages(self, member_ids: Sequence[str], **asked: Unpack[Asking]) -> list[Page]:
         """The pages of many members from one round trip; see `page`."""
         requests = [self._ask(member_id, 0, asked) for member_id in checked_members(member_ids)]
-        return [self._answer_page(*each) for each in zip(requests, self._read(requests), strict=True)]
+        with self._slots.taken(requests):
+            return [self._answer_page(*each) for each in zip(requests, self._read(requests), strict=True)]
 
     def recommend_many(self, member_ids: Sequence[str], k: int = 20, **asked: Unpack[Asking]) -> list[list[Recommendation]]:
         """The ranked lists of many members from one round trip; see `recommend`."""
         k = checked_k(k)
         requests = [self._ask(member_id, k, asked) for member_id in checked_members(member_ids)]
-        return [self._answer_list(*each) for each in zip(requests, self._read(requests), strict=True)]
+        with self._slots.taken(requests):
+            return [self._answer_list(*each) for each in zip(requests, self._read(requests), strict=True)]
 
     async def page_async(self, member_id: str, **asked: Unpack[Asking]) -> Page:
         """`page`, without holding up the event loop while Redis answers."""
         request = self._ask(member_id, 0, asked)
-        return self._answer_page(request, await self._read_async(request))
+        with self._slots.taken([request]):
+            return self._answer_page(request, await self._read_async(request))
 
     async def recommend_async(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """`recommend`, without holding up the event loop while Redis answers."""
         request = self._ask(member_id, checked_k(k), asked)
-        return self._answer_list(request, await self._read_async(request))
+        with self._slots.taken([request]):
+            return self._answer_list(request, await self._read_async(request))
 
     # --- the request ---
 
@@ -187,20 +197,20 @@ class Recommender(AbstractContextManager["Recommender"]):
         self, asked: _Asked, serving: Serving, facts: Facts
     ) -> tuple[tuple[Row, ...], Reasons, tuple[Fallback, ...]]:
         request, plan, watch, stages = asked.request, asked.plan, asked.watch, asked.plan.stages
-        watch.may_begin("blend")
+        _may_begin(asked, "blend")
         pool = stages.blend(serving, facts, request, POPULAR_POOL)
         watch.lap("blend")
-        watch.may_begin("rank")
+        _may_begin(asked, "rank")
         ranking = stages.rank(serving, facts, request, pool)
         watch.lap("rank")
-        watch.may_begin("rows")
+        _may_begin(asked, "rows")
         device = plan.format(request.device)
         context = RowContext(
             request, serving, facts.state, pool, ranking, device.rows, device.row_length, facts.trending, facts.seeds
         )
         drafts, failed = stages.rows(plan.builders, context)
         watch.lap("rows")
-        watch.may_begin("page")
+        _may_begin(asked, "page")
         placed = stages.page(plan.policy, drafts, view_of(context, device, plan.page))
         rows = make_rows(placed, serving, pool, ranking.scores)
         watch.lap("page")
@@ -212,10 +222,10 @@ class Recommender(AbstractContextManager["Recommender"]):
         serving, request, watch, stages = asked.serving, asked.request, asked.watch, asked.plan.stages
         if serving is not None:
             try:
-                watch.may_begin("blend")
+                _may_begin(asked, "blend")
                 pool = stages.blend(serving, facts, request, max(POPULAR_POOL, asked.k + self._config.online.row_length))
                 watch.lap("blend")
-                watch.may_begin("rank")
+                _may_begin(asked, "rank")
                 ranking = stages.rank(serving, facts, request, pool)
                 watch.lap("rank")
                 begun = titles_to_continue(serving, facts.state, serving.shown_to(request), self._config.online.row_length)
@@ -264,6 +274,7 @@ class Recommender(AbstractContextManager["Recommender"]):
     def _read(self, requests: Sequence[_Asked]) -> list[Facts]:
         replies: list[Any] | ReadError
         try:
+            _refuse(requests)
             replies = self._reading.read([one for asked in requests for one in asked.question.commands], self._until_s(requests))
         except ReadError as error:
             replies = error
@@ -271,6 +282,7 @@ class Recommender(AbstractContextManager["Recommender"]):
 
     async def _read_async(self, asked: _Asked) -> Facts:
         try:
+            _refuse([asked])
             replies: list[Any] | ReadError = await self._reading.read_async(asked.question.commands, self._until_s([asked]))
         except ReadError as error:
             replies = error
@@ -306,6 +318,11 @@ class Recommender(AbstractContextManager["Recommender"]):
         self._arms.close(self._config.redis.timeout_s)
         self._reading.close()
 
+    async def close_async(self) -> None:
+        """`close` within an event loop, whose connection is closed too; the loop is not held up."""
+        await self._reading.close_async()
+        await asyncio.to_thread(self.close)
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
@@ -317,9 +334,24 @@ class Recommender(AbstractContextManager["Recommender"]):
             self._impressions = ImpressionLog(self._config.kafka, self._config.online.impressions_buffer)
 
 
+def _refuse(requests: Sequence[_Asked]) -> None:
+    """Raise `Overloaded` where the requests got no slot."""
+    if requests and requests[0].refused:
+        raise Overloaded(requests[0].refused)
+
+
+def _may_begin(asked: _Asked, stage: str) -> None:
+    """Raise `Late` where a request has no time or no slot for a stage."""
+    if asked.refused:
+        raise Late(asked.refused)
+    asked.watch.may_begin(stage)
+
+
 def _without_data(error: Exception, facts: Facts) -> Facts:
     """What is left of the facts when a stage failed or had no time: nothing about the member, and why."""
     if isinstance(error, Late):
+        if any(fallback.code == "overloaded" for fallback in facts.fallbacks):
+            return facts
         reason = Fallback("late", str(error))
     else:
         log.error("a request failed and was answered from what is popular", exc_info=error)
