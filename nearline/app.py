@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -46,22 +45,26 @@ class Parts:
     topic_watch: TopicWatch
 
 
-def build(config: Config, parts: Parts, failed: Failed, instance: str | None, scratch: Path) -> faust.App:
+class _WithoutFolders(faust.App):
+    """An app without tables: their folders would be made in the working folder, which a deployment keeps read-only."""
+
+    def _create_directories(self) -> None:
+        return
+
+
+def build(config: Config, parts: Parts, failed: Failed, instance: str | None) -> faust.App:
     """The app of one worker process.
 
     Parameters
     ----------
     failed : told of an error that the worker cannot go on from; ends the process.
     instance : see `BatchReader`.
-    scratch : where Faust makes the folders of the tables that this app has none of; by itself it takes the working folder,
-        which a deployment keeps read-only.
     """
     session_s = config.nearline.session_timeout_s
-    app = faust.App(
+    app = _WithoutFolders(
         config.nearline.group,
         broker=[f"kafka://{address}" for address in config.kafka.bootstrap_servers.split(",")],
         store="memory://",
-        datadir=scratch,
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,

@@ -6,10 +6,8 @@ import gc
 import logging
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 import faust
@@ -105,8 +103,7 @@ class Worker:
 
     def _work(self, parts: Parts) -> int:
         """Run the Faust app to its end; the exit code."""
-        scratch = tempfile.TemporaryDirectory(prefix="marquee-nearline-")
-        app = apps.build(self._config, parts, self._fail, self._instance, Path(scratch.name))
+        app = apps.build(self._config, parts, self._fail, self._instance)
         self._faust = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, loglevel="WARNING")
         self._faust.spinner = None  # it writes escape sequences to standard output
         if not log.isEnabledFor(logging.DEBUG):
@@ -123,8 +120,6 @@ class Worker:
                 return FAILED_EXIT_CODE
         except Exception as error:
             self._failure = self._failure or error
-        finally:
-            scratch.cleanup()
         if self._failure is not None:
             click.echo(f"error: the worker ended: {self._failure or type(self._failure).__name__}", err=True)
             return FAILED_EXIT_CODE

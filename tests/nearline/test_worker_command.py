@@ -85,19 +85,21 @@ def test_a_signal_ends_it_with_zero(tmp_path: Path, config: Config, number: sign
     port = ports.free_port()
     more = f'feedback_topic = "{config.kafka.feedback_topic}"\n[nearline]\ngroup = "g{port}"\nmetrics_port = {port}\n'
     path = settings(tmp_path, config.redis.url, config.kafka.bootstrap_servers, config.kafka.plays_topic, more)
-    folder = tmp_path / "working folder"
+    folder, temporary = tmp_path / "working folder", tmp_path / "temporary"
     folder.mkdir()
+    temporary.mkdir()
     child = subprocess.Popen(
         [sys.executable, "-m", "nearline", "worker", "--config", str(path)],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
     )
     try:
         assert child.stdout is not None
         assert child.stdout.readline().startswith("ready:")
+        assert not list(temporary.iterdir())  # what is never made is not left behind either, however the worker ends
         assert b"marquee_nearline_events" in fetch(port)
         child.send_signal(number)
         out, err = child.communicate(timeout=LIMIT_S)
