@@ -9,16 +9,7 @@ from scipy import sparse
 
 from offline.models import topk
 from offline.models.topk import top_k
-
-
-def slow_top_k(scores: np.ndarray, k: int, excluded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    titles = np.full((len(scores), k), -1)
-    best = np.full((len(scores), k), -np.inf)
-    for member, row in enumerate(scores):
-        allowed = [title for title in range(len(row)) if not excluded[member, title]]
-        for place, title in enumerate(sorted(allowed, key=lambda t: (-row[t], t))[:k]):
-            titles[member, place], best[member, place] = title, row[title]
-    return titles, best
+from tests.offline.models.sorting import assert_same, sorted_top_k
 
 
 @settings(deadline=None, max_examples=60)
@@ -38,6 +29,4 @@ def test_equals_sorting(seed: int, members: int, titles: int, k: int, levels: in
         patch.setattr(topk, "TITLE_TILE", tile)
         patch.setattr(topk, "TILE_SCORES", 3 * tile)
         found = top_k(lambda r, c: torch.from_numpy(scores[r, c].copy()), members, titles, k, sparse.csr_array(excluded * 1.0))
-    expected_titles, expected_scores = slow_top_k(scores, k, excluded)
-    np.testing.assert_array_equal(found.titles, expected_titles)
-    np.testing.assert_array_equal(found.scores, expected_scores)
+    assert_same(found, sorted_top_k(scores, k, excluded))

@@ -13,6 +13,7 @@ from offline.models.factor_topk import FactorRanking
 from offline.models.screening import Arithmetic, Screen, arithmetic
 from offline.models.topk import TopK
 from shared.errors import InputError
+from tests.offline.models.sorting import assert_same, sorted_top_k
 
 BYTES_127, BYTES_63, FLOATS = Arithmetic(torch.int8, 127), Arithmetic(torch.int8, 63), Arithmetic(torch.float32, 127)
 EVERY = [pytest.param(arithmetic(), id="fastest"), pytest.param(FLOATS, id="floats")]
@@ -24,19 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 def slow_top_k(members: Floats, titles: Floats, k: int, excluded: npt.NDArray[np.bool_]) -> TopK:
     scores = (members.astype(np.float64) @ titles.astype(np.float64).T).astype(np.float32)
-    scores[excluded] = -np.inf
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    best = np.take_along_axis(scores, order, axis=1)
-    missing = ((0, 0), (0, k - order.shape[1]))
-    return TopK(
-        np.pad(np.where(np.isneginf(best), -1, order), missing, constant_values=-1).astype(np.int32),
-        np.pad(best, missing, constant_values=-np.inf),
-    )
-
-
-def assert_same(found: TopK, expected: TopK) -> None:
-    np.testing.assert_array_equal(found.titles, expected.titles)
-    np.testing.assert_array_equal(found.scores, expected.scores)
+    return sorted_top_k(scores, k, excluded)
 
 
 def exclusion(random: np.random.Generator, members: int, titles: int, share: float) -> npt.NDArray[np.bool_]:
