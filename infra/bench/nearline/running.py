@@ -63,7 +63,6 @@ def run(plan: Plan, say: Callable[[str], None]) -> tuple[list[Row], dict[str, An
     load_before = os.getloadavg()[0]
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="marquee-bench-") as folder, LocalStack(Path(folder)) as stack:
-        os.environ["TMPDIR"] = folder  # of the children: a worker that is killed cannot clear up
         rows = sections(plan, Stage(stack, say))
         batch_events = stack.config.nearline.batch_events
     about = {
