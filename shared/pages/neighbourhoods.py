@@ -11,7 +11,7 @@ SIZE = 160
 NEAREST = 16
 """Nearest neighbours whose neighbours are taken in."""
 STEP_WEIGHT = 0.5
-"""Of a neighbour's neighbour, how much of the two steps' nearness counts; below that of the neighbours themselves."""
+"""The nearest of the neighbours' neighbours, relative to the last neighbour."""
 KEPT = 8192
 """Titles whose neighbourhoods are kept in memory."""
 
@@ -31,13 +31,13 @@ class Neighbourhoods:
 
     def _around(self, title: int) -> tuple[Indices, Scores]:
         near, nearness = self._serving.similar_titles[title], self._serving.similar_scores[title]  # (n,) each
-        steps = STEP_WEIGHT * nearness[:NEAREST, None] * self._serving.similar_scores[near[:NEAREST] % self._serving.count]
-        further = self._serving.similar_titles[near[:NEAREST] % self._serving.count]  # (nearest, n)
+        first = near[:NEAREST][near[:NEAREST] < self._serving.count]  # (nearest,)
+        further = self._serving.similar_titles[first]  # (nearest, n)
+        steps = nearness[: len(first), None] * self._serving.similar_scores[first]  # (nearest, n)
         found = np.zeros(self._serving.count + 1, dtype=np.float32)  # the last is no title
         np.maximum.at(found, further.ravel(), steps.ravel())
-        # Neighbours' neighbours stand behind the neighbours.
         least = nearness[nearness > 0.0].min(initial=1.0)
-        found *= least / max(float(found.max()), 1e-9)
+        found *= STEP_WEIGHT * least / max(float(found.max()), 1e-9)
         found[near] = np.maximum(nearness, found[near])
         found[[title, -1]] = 0.0
         order = np.argsort(-found, kind="stable")[:SIZE].astype(np.int32)
