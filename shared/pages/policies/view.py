@@ -22,7 +22,7 @@ class PageView:
     Attributes
     ----------
     scores : (titles,) float32, relevance of each title; not negative, 0 outside the pool.
-    genre_shares : (titles, genres) float32, each title's share of each genre; see `genre_shares`.
+    genre_shares : (titles, columns) float32, each title's share of each genre; what `genre_shares` gives.
     attention : how likely each row and cell is looked at, for at least `rows_limit` rows and `row_length` cells.
     rows_limit, row_length : most rows of the page, most cells of a row.
     settings : weights of the objective, pinned rows and the budget of the search.
@@ -75,10 +75,11 @@ def genre_shares(genre_titles: Mask) -> Scores:
 
     Returns
     -------
-    shares : (titles, genres + 1) float32; rows sum to 1, and titles without a genre have the last column.
+    shares : (titles, genres + 2) float32. The first columns sum to 1, the last of them for titles without a genre; then a column
+        of ones, by which what is summed by genre is summed in all.
     """
     count = genre_titles.sum(axis=0)  # (titles,)
-    shares = np.zeros((genre_titles.shape[1], len(genre_titles) + 1), dtype=np.float32)
-    np.divide(genre_titles.T, count[:, None], out=shares[:, :-1], where=count[:, None] > 0)
-    shares[:, -1] = count == 0
-    return shares  # (titles, genres + 1)
+    shares = np.ones((genre_titles.shape[1], len(genre_titles) + 2), dtype=np.float32)
+    shares[:, :-2] = genre_titles.T / np.maximum(count, 1)[:, None]
+    shares[:, -2] = count == 0
+    return shares  # (titles, genres + 2)

@@ -1,0 +1,59 @@
+"""The first titles of all drafts as one array, so that what every draft offers is found in a few operations. Pure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shared.pages.policies.view import PageView, Places
+from shared.pages.serving import Mask, Scores
+
+SCORED_CELLS = 10
+"""Cells of a row that count. Attention to what lies further to the right is small, and is much the same for all rows."""
+_WINDOW = 20
+"""First titles of a draft that are looked at for those cells; the others stand in when rows above took some."""
+_ALONG = np.arange(_WINDOW)
+_SUMS = np.triu(np.ones((_WINDOW, _WINDOW), dtype=np.float32))  # a row of zeros and ones times it is their cumulative sum
+
+
+class Windows:
+    """What the first titles of each draft are worth, cell by cell and genre by genre.
+
+    Parameters
+    ----------
+    flat : (all titles,) intp, the titles of all drafts one after the other; at least one.
+    lengths : how many titles each draft has.
+    """
+
+    def __init__(self, flat: Places, lengths: Sequence[int], view: PageView) -> None:
+        sizes = np.array(lengths, dtype=np.intp)[:, None]  # (drafts, 1)
+        at = (sizes.cumsum(axis=0) - sizes) + _ALONG  # (drafts, window)
+        is_there = sizes > _ALONG
+        at *= is_there
+        self._titles = flat.take(at)  # (drafts, window)
+        self._weights = weights(self._titles, view)  # (drafts, window)
+        self._weights *= is_there
+        self._shares = view.genre_shares.take(self._titles, axis=0)  # (drafts, window, columns)
+        right = view.attention.right[: min(view.row_length, SCORED_CELLS)]  # (cells,)
+        self._right = np.zeros(_WINDOW + 1, dtype=np.float32)  # by the number of titles up to a cell, itself included
+        self._right[1 : 1 + len(right)] = right
+
+    def offers(self, is_free: Mask) -> Scores:
+        """What each draft would show in its first cells if it came next, by column: (drafts, columns) float32."""
+        is_shown = is_free.take(self._titles).astype(np.float32)  # (drafts, window)
+        attention = self._right.take(is_shown.dot(_SUMS).astype(np.intp))  # (drafts, window)
+        attention *= is_shown
+        attention *= self._weights
+        offers: Scores = np.matmul(attention[:, None, :], self._shares)[:, 0, :]  # (drafts, columns)
+        return offers
+
+    def rescale(self, unit: float) -> None:
+        """Count in other units from here on."""
+        self._weights /= np.float32(unit)
+
+
+def weights(titles: Places, view: PageView) -> Scores:
+    """What titles are worth to the member, more for new ones; the shape of `titles`, float32."""
+    found = view.scores.take(titles)
+    if view.freshness is not None:
+        found *= np.float32(1.0) + np.float32(view.settings.freshness) * view.freshness.take(titles)
+    return found
