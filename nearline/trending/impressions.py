@@ -26,16 +26,11 @@ class ImpressionsWriter:
         self._dead_letters = dead_letters
 
     def write(self, source: Source, records: Sequence[Record]) -> dict[Place, int]:
-        """Count the cells of some pages, each partition's in the order of its offsets.
-
-        Returns
-        -------
-        For each partition the offset after its last record: what may now be committed.
+        """Count the cells of some pages, each partition's in the order of its offsets; see `Writer.write`.
 
         Raises
         ------
         LostWritesError : Redis came back with less than was written to it.
-        redis.RedisError, UnavailableError : Redis or Kafka failed; nothing may be acknowledged, the batch may be repeated.
         """
         began_s = time.perf_counter()
         reached = offsets_after(source.topic, records)
