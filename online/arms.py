@@ -1,15 +1,32 @@
 """What each arm serves, kept in memory: the configured arm, and those that experiments send members to."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from online.kept_snapshot import KeptSnapshot
 from shared import store
 from shared.arm_loading import ArmLoader, Loaded, Trouble
 from shared.config import Config
+from shared.pages.ranking import ranker_of
 from shared.pages.serving import Serving
-from shared.snapshots import SnapshotStore
+from shared.pages.viewing import PageTables
+from shared.snapshots import Snapshot, SnapshotStore
 
 POLL_S = 5.0
 """How often an idle process looks at the pointers; a busy one learns of a flip from its requests."""
+
+
+def prepared(snapshot: Snapshot) -> Serving:
+    """A snapshot ready to answer requests, with all that any of them needs worked out and checked.
+
+    Raises
+    ------
+    SnapshotError : one of its arrays cannot be, so that this snapshot is not served.
+    """
+    serving = Serving(snapshot)
+    ranker_of(serving)
+    serving.once(PageTables)
+    return serving
 
 
 class Arms:
@@ -25,10 +42,14 @@ class Arms:
         self._client = store.connect(self._config.redis)
         snapshots = SnapshotStore(self._client, self._config.redis.namespace)
         known = getattr(self, "_loaders", {})
-        self._loaders = {name: ArmLoader(snapshots, name, Serving, POLL_S) for name in self._names}
+        self._loaders = {name: ArmLoader(snapshots, name, prepared, POLL_S, self._keeper(name)) for name in self._names}
         for name, loader in self._loaders.items():
             loader.current = known[name].current if name in known else None
             loader.start()
+
+    def _keeper(self, arm: str) -> KeptSnapshot | None:
+        path = self._config.online.keep_snapshot
+        return KeptSnapshot(Path(f"{path}-{arm}")) if path else None
 
     def serving(self, arm: str) -> Serving | None:
         """The snapshot to answer from; a request takes it once."""

@@ -7,12 +7,12 @@ waits for a load.
 import logging
 import threading
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import redis.exceptions
 
 from shared.errors import MarqueeError
-from shared.snapshots import Snapshot, SnapshotStore
+from shared.snapshots import Parts, Snapshot, SnapshotStore, opened
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,22 @@ class Trouble(NamedTuple):
     detail: str
 
 
+class Keeper(Protocol):
+    """Keeps a snapshot where it outlives Redis; `online.kept_snapshot` does so in a file."""
+
+    def keep(self, parts: Parts) -> None:
+        """Take the parts of a snapshot that is served from now on."""
+
+    def read(self) -> Snapshot | None:
+        """What was kept last; None without any."""
+
+
 class ArmLoader(Generic[T]):
     """What an arm serves.
 
     Parameters
     ----------
+    keeper : has a snapshot for a process that starts while Redis is away; None for none.
     prepare : makes of a snapshot what its users need.
     poll_s : how often to look at the pointer without being told that it moved.
 
@@ -50,13 +61,16 @@ class ArmLoader(Generic[T]):
     trouble : why the newest snapshot is not the one in `current`; None when it is.
     """
 
-    def __init__(self, store: SnapshotStore, arm: str, prepare: Callable[[Snapshot], T], poll_s: float) -> None:
+    def __init__(
+        self, store: SnapshotStore, arm: str, prepare: Callable[[Snapshot], T], poll_s: float, keeper: Keeper | None = None
+    ) -> None:
         self.current: Loaded[T] | None = None
         self.trouble: Trouble | None = None
         self._store = store
         self._arm = arm
         self._prepare = prepare
         self._poll_s = poll_s
+        self._keeper = keeper
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, name="marquee-snapshots", daemon=True)
@@ -64,6 +78,8 @@ class ArmLoader(Generic[T]):
     def start(self) -> None:
         """Load now if Redis is there, and keep up from then on in the background."""
         self.refresh()
+        if self.current is None and self._keeper is not None:
+            self._serve_kept(self._keeper)
         self._thread.start()
 
     def notice(self, version: str | None) -> None:
@@ -79,8 +95,11 @@ class ArmLoader(Generic[T]):
                 self._report(Trouble("no-snapshot", f"arm {self._arm!r} points at no snapshot"))
                 return
             if self.current is None or self.current.version != version:
-                self.current = Loaded(version, self._prepare(self._store.load(version)))
+                parts = self._store.parts(version)
+                self.current = Loaded(version, self._prepare(opened(parts)))
                 log.info("serving snapshot %s", version)
+                if self._keeper is not None:
+                    self._keeper.keep(parts)
             self.trouble = None
         except redis.exceptions.RedisError as error:
             self._report(Trouble("redis-unreachable", f"the snapshot could not be read: {error}"))
@@ -89,6 +108,15 @@ class ArmLoader(Generic[T]):
         except Exception as error:  # a fault here must not end the thread: the next snapshot may be good
             log.exception("loading a snapshot failed")
             self._report(Trouble("snapshot-unusable", f"{type(error).__name__}: {error}"))
+
+    def _serve_kept(self, keeper: Keeper) -> None:
+        try:
+            kept = keeper.read()
+            if kept is not None:
+                self.current = Loaded(kept.version, self._prepare(kept))
+                log.warning("serving snapshot %s as it was kept", kept.version)
+        except MarqueeError as error:
+            log.warning("the snapshot that was kept cannot be used: %s", error)
 
     def close(self, limit_s: float) -> None:
         """Stop the thread, waiting for it at most so long."""

@@ -93,6 +93,8 @@ class TrainingConfig(Section, frozen=True):
         0.1  # newest share of the plays held out by `evaluate`, split by time
     )
     trending_half_life_h: Positive = 72.0
+    ranker: bool = True  # train one on logged pages; without, pages are ranked by the blend's own scores
+    ranker_pages: Count = 20_000  # newest logged pages that the ranker learns from
 
 
 class NearlineConfig(Section, frozen=True):
@@ -145,6 +147,7 @@ class OnlineConfig(Section, frozen=True):
     experiments: str = ""  # TOML file of tests and cells (`python -m online experiments check`); "": none
     stages: dict[str, str] = {}  # stage of a request to what does it instead, as package.module:function
     deadline_shares: dict[str, Share] = {}  # stage to its share of the deadline; online.deadline has the others
+    keep_snapshot: str = ""  # file, less "-" and the arm's name, that has something to show when Redis is away at the start
     concurrency: Count = 256  # requests in hand at once; further ones are answered with what is popular, from memory
     breaker_failures: Count = 5  # reads from Redis that fail in a row, or half of 10 s' reads: requests stop waiting for it
     breaker_pause_s: Positive = 1.0  # before one of them tries again, a quarter more or less

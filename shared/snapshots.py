@@ -7,7 +7,7 @@ read.
 
 import time
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -74,6 +74,40 @@ class Pointer:
     previous: str | None
 
 
+class Parts(NamedTuple):
+    """The shared part of a snapshot as it is stored."""
+
+    manifest: bytes
+    bundle: bytes
+
+
+def opened(parts: Parts) -> Snapshot:
+    """A snapshot from its stored parts, verified against its manifest.
+
+    Raises
+    ------
+    SnapshotError : the parts do not belong together, are corrupt or newer than this code.
+    """
+    manifest = _read_manifest(parts.manifest, "a snapshot")
+    version = manifest.version
+    if codecs.checksum(parts.bundle) != manifest.bundle_checksum:
+        raise SnapshotError(f"the bundle of snapshot {version!r} is not the one that its manifest names")
+    titles, arrays = codecs.decode_bundle(parts.bundle)
+    if len(titles) != manifest.titles:
+        raise SnapshotError(f"snapshot {version!r} has {len(titles)} titles; its manifest says {manifest.titles}")
+    return Snapshot(manifest, Catalogue(titles), arrays)
+
+
+def _read_manifest(blob: bytes, what: str) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(blob, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"the manifest of {what} cannot be read: {error}") from None
+    if manifest.format > MANIFEST_VERSION:
+        raise SnapshotError(f"{what} has format {manifest.format}; this code reads up to format {MANIFEST_VERSION}")
+    return manifest
+
+
 class SnapshotStore:
     """Snapshots of one namespace in Redis."""
 
@@ -126,18 +160,13 @@ class SnapshotStore:
         ------
         SnapshotError : the version is not there as a whole, or was written by a newer Marquee.
         """
+        return _read_manifest(self._manifest_blob(version), f"snapshot {version!r}")
+
+    def _manifest_blob(self, version: str) -> bytes:
         blob = self._part(version, MANIFEST_PART)
         if blob is None:
             raise SnapshotError(f"snapshot {version!r} is not in Redis, or was never completed")
-        try:
-            manifest = msgspec.json.decode(blob, type=Manifest)
-        except msgspec.DecodeError as error:
-            raise SnapshotError(f"the manifest of snapshot {version!r} cannot be read: {error}") from None
-        if manifest.format > MANIFEST_VERSION:
-            raise SnapshotError(
-                f"snapshot {version!r} has format {manifest.format}; this code reads up to format {MANIFEST_VERSION}"
-            )
-        return manifest
+        return blob
 
     def load(self, version: str) -> Snapshot:
         """Read the shared part of a version, verified against its manifest.
@@ -146,16 +175,20 @@ class SnapshotStore:
         ------
         SnapshotError : it is missing, incomplete, corrupt or newer than this code.
         """
-        manifest = self.manifest(version)
-        blob = self._part(version, BUNDLE_PART)
-        if blob is None:
+        return opened(self.parts(version))
+
+    def parts(self, version: str) -> Parts:
+        """The shared part of a version as it is stored.
+
+        Raises
+        ------
+        SnapshotError : it is missing or incomplete.
+        """
+        manifest = self._manifest_blob(version)
+        bundle = self._part(version, BUNDLE_PART)
+        if bundle is None:
             raise SnapshotError(f"snapshot {version!r} has no bundle")
-        if codecs.checksum(blob) != manifest.bundle_checksum:
-            raise SnapshotError(f"the bundle of snapshot {version!r} is not the one that its manifest names")
-        titles, arrays = codecs.decode_bundle(blob)
-        if len(titles) != manifest.titles:
-            raise SnapshotError(f"snapshot {version!r} has {len(titles)} titles; its manifest says {manifest.titles}")
-        return Snapshot(manifest, Catalogue(titles), arrays)
+        return Parts(manifest, bundle)
 
     def _part(self, version: str, part: str) -> bytes | None:
         return cast("bytes | None", self._client.get(keys.snapshot(self._namespace, version, part)))
