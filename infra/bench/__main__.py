@@ -131,6 +131,41 @@ def models(only: str | None, rounds: int, data: Path, json_path: Path | None) ->
         report.write(rows, about, json_path)
 
 
+@main.command()
+@click.option("--only", metavar="A,B,…", default=None, help="Sections to run; see above. Default: all.")
+@click.option("--members", type=click.IntRange(1000), default=50_000, show_default=True, help="Members in Redis.")
+@click.option("--calls", type=click.IntRange(200), default=5000, show_default=True, help="Calls of each timing.")
+@click.option("--quick", is_flag=True, help="5,000 members and 500 calls: shows that all works, too few for p99.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the figures to this file.")
+def online(only: str | None, members: int, calls: int, quick: bool, json_path: Path | None) -> None:
+    """The request library beside bare reads of the same bytes and beside rivals. Sections, in this order:
+
+    \b
+    page       the whole page, 20 rows of 40 cells, over a socket and over TCP; with its JSON; stage by stage
+    policies   the same under each page policy
+    recommend  lists one by one and for many members in one call
+    records    the records of 100 members or titles in one read; rival: Feast, installed into an environment of its own
+    import     a fresh process that imports `online`
+    overload   ten times the rate that a core sustains
+    upheaval   under publish, rollback, a restart of Redis and a state writer at full rate
+    memory     of a process, of a member in Redis, of a million members
+    published  figures that others have published
+
+    Starts a Redis of its own on one core and measures from another. Latencies are told in multiples of the same run's bare
+    round trip too. What else runs on the machine shows in them, and least in CPU times.
+    """
+    from infra.bench import report
+    from infra.bench.online import running
+
+    named = running.SECTIONS if only is None else tuple(name.strip() for name in only.split(",") if name.strip())
+    plan = running.Plan(named, running.QUICK_MEMBERS, running.QUICK_CALLS) if quick else running.Plan(named, members, calls)
+    rows, about = running.run(plan, lambda line: click.echo(line, err=True))
+    click.echo(f"{about['cores']} cores, load {about['load_before']} before and {about['load_after']} after; {about['took_s']} s")
+    click.echo(report.table(rows))
+    if json_path is not None:
+        report.write(rows, about, json_path)
+
+
 def _sections(only: str | None, with_all: bool) -> tuple[str, ...]:
     from infra.bench.nearline import running
 

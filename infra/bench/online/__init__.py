@@ -1,0 +1,1 @@
+"""What the request library is worth: pages and lists beside bare reads of the same bytes and beside rivals, in the same run."""
