@@ -5,6 +5,8 @@ Each layer defines its metrics once, in its own `metrics.py`, through these help
 
 import json
 import threading
+from bisect import bisect_left
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -17,6 +19,17 @@ from shared.errors import UnavailableError
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+class Durations(Histogram):
+    """A histogram that takes many values at once."""
+
+    def observe_all(self, seconds: Sequence[float]) -> None:
+        """What `observe` does with each, at a fraction of the cost."""
+        self._raise_if_not_observable()  # type: ignore[no-untyped-call]
+        self._sum.inc(sum(seconds))
+        for place, times in Tally(bisect_left(self._upper_bounds, each) for each in seconds).items():
+            self._buckets[place].inc(times)
+
+
 def counter(layer: str, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
     """A count that only grows; prometheus adds `_total` to its name."""
     return Counter(f"marquee_{layer}_{name}", help_text, labels)
@@ -27,9 +40,9 @@ def gauge(layer: str, name: str, help_text: str, labels: Sequence[str] = ()) -> 
     return Gauge(f"marquee_{layer}_{name}", help_text, labels)
 
 
-def seconds(layer: str, name: str, help_text: str, labels: Sequence[str] = ()) -> Histogram:
+def seconds(layer: str, name: str, help_text: str, labels: Sequence[str] = ()) -> Durations:
     """A distribution of durations; `name` should end in `_seconds`."""
-    return Histogram(f"marquee_{layer}_{name}", help_text, labels, buckets=LATENCY_BUCKETS_S)
+    return Durations(f"marquee_{layer}_{name}", help_text, labels, buckets=LATENCY_BUCKETS_S)
 
 
 def histogram(layer: str, name: str, help_text: str, labels: Sequence[str] = (), *, buckets: Sequence[float]) -> Histogram:
