@@ -6,6 +6,7 @@ event loop and one for many members differ in the read between them alone. Nothi
 deadline, or cannot be read, is left out with a reason.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -26,9 +27,12 @@ from shared.pages.facts import Candidates, Facts
 from shared.pages.request import Request
 from shared.pages.serving import Indices, Scores, Serving
 from shared.state import MemberState
-from shared.trending import part_of_day
+from shared.trending import Trending, part_of_day
 
 T = TypeVar("T")
+
+
+_TRENDING: deque[tuple[bytes, Trending]] = deque(maxlen=8)
 
 
 class Wanted(NamedTuple):
@@ -115,7 +119,7 @@ def read_replies(replies: Mapping[str, Any], serving: Serving | None) -> Facts:
         candidates = usable("candidates", partial(_read_candidates, serving))
         if "candidates" not in read and retrieved is None and not fallbacks:
             fallbacks.append(Fallback("no-candidates", f"snapshot {serving.version} has no candidates for this member"))
-    live = usable("trending", trending.decode)
+    live = usable("trending", _read_trending)
     return Facts(
         pointer=read["pointer"].decode() if "pointer" in read else None,
         state=member_state,
@@ -139,6 +143,16 @@ def _trouble(error: Exception) -> Fallback:
     if isinstance(error, Unreachable):
         return Fallback("redis-unreachable", str(error))
     return Fallback("redis-error", f"Redis refused a read: {error}")
+
+
+def _read_trending(blob: bytes) -> Trending:
+    """What is trending; the same for all members of a country, so that the last few are not read again."""
+    for known, read in tuple(_TRENDING):
+        if known == blob:
+            return read
+    read = trending.decode(blob)
+    _TRENDING.appendleft((blob, read))
+    return read
 
 
 def _read_candidates(serving: Serving, blob: bytes) -> Candidates | None:

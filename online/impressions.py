@@ -16,7 +16,7 @@ def impression_of(page: Page) -> events.Impression:
         at_ms=page.at_ms,
         snapshot=page.snapshot or "",
         fence=page.fence,
-        allocation={},
+        allocation=page.allocation,
         cells=[
             events.Cell(
                 row=cell.row,

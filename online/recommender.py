@@ -36,6 +36,7 @@ from shared.pages.begun import titles_to_continue
 from shared.pages.blending import POPULAR_POOL
 from shared.pages.drafts import RowBuilder, RowContext
 from shared.pages.explaining import Reasons
+from shared.pages.exploring import draw
 from shared.pages.facts import Facts
 from shared.pages.listing import listed
 from shared.pages.request import Request
@@ -179,40 +180,44 @@ class Recommender(AbstractContextManager["Recommender"]):
 
     def _answer_page(self, asked: _Asked, facts: Facts) -> Page:
         """Blend, rank, rows, page; account."""
+        page_id = uuid.uuid4().hex
         rows: tuple[Row, ...] = ()
         reasons: Reasons | None = None
         failed: tuple[Fallback, ...] = ()
-        if asked.serving is not None:
+        if asked.serving is not None and facts.is_nothing:
+            rows = self._popular(asked, asked.serving).rows
+        elif asked.serving is not None:
             try:
-                rows, reasons, failed = self._personal_rows(asked, asked.serving, facts)
+                rows, reasons, failed = self._personal_rows(asked, asked.serving, facts, page_id)
             except Exception as error:  # a page without the member's data is better than none
                 rows, facts = self._popular(asked, asked.serving).rows, _without_data(error, facts)
-        page = self._made_page(asked, facts, rows, failed)
+        page = self._made_page(page_id, asked, facts, rows, failed)
         if reasons is not None:
             page.keep_reasons(reasons)
         self._account("page", asked, page.tier, page.fallbacks, page)
         return page
 
     def _personal_rows(
-        self, asked: _Asked, serving: Serving, facts: Facts
+        self, asked: _Asked, serving: Serving, facts: Facts, page_id: str
     ) -> tuple[tuple[Row, ...], Reasons, tuple[Fallback, ...]]:
         request, plan, watch, stages = asked.request, asked.plan, asked.watch, asked.plan.stages
-        _may_begin(asked, "blend")
+        watch.may_begin("blend")
         pool = stages.blend(serving, facts, request, POPULAR_POOL)
         watch.lap("blend")
-        _may_begin(asked, "rank")
+        watch.may_begin("rank")
         ranking = stages.rank(serving, facts, request, pool)
         watch.lap("rank")
-        _may_begin(asked, "rows")
+        watch.may_begin("rows")
         device = plan.format(request.device)
         context = RowContext(
             request, serving, facts.state, pool, ranking, device.rows, device.row_length, facts.trending, facts.seeds
         )
         drafts, failed = stages.rows(plan.builders, context)
         watch.lap("rows")
-        _may_begin(asked, "page")
+        watch.may_begin("page")
         placed = stages.page(plan.policy, drafts, view_of(context, device, plan.page))
-        rows = make_rows(placed, serving, pool, ranking.scores)
+        drawn = draw(plan.exploration, placed, context, page_id)
+        rows = make_rows(drawn.placed, serving, pool, ranking.scores, drawn.propensities)
         watch.lap("page")
         return rows, Reasons(request, serving, facts, pool, ranking, asked.allocation), failed
 
@@ -220,12 +225,14 @@ class Recommender(AbstractContextManager["Recommender"]):
         """Blend, rank; account."""
         answer: list[Recommendation] = []
         serving, request, watch, stages = asked.serving, asked.request, asked.watch, asked.plan.stages
-        if serving is not None:
+        if serving is not None and facts.is_nothing:
+            answer = self._popular(asked, serving).titles[: asked.k]
+        elif serving is not None:
             try:
-                _may_begin(asked, "blend")
+                watch.may_begin("blend")
                 pool = stages.blend(serving, facts, request, max(POPULAR_POOL, asked.k + self._config.online.row_length))
                 watch.lap("blend")
-                _may_begin(asked, "rank")
+                watch.may_begin("rank")
                 ranking = stages.rank(serving, facts, request, pool)
                 watch.lap("rank")
                 begun = titles_to_continue(serving, facts.state, serving.shown_to(request), self._config.online.row_length)
@@ -247,14 +254,14 @@ class Recommender(AbstractContextManager["Recommender"]):
     def _popular(self, asked: _Asked, serving: Serving) -> Ready:
         return self._standby.of(serving, asked.request, asked.plan.format(asked.request.device))
 
-    def _made_page(self, asked: _Asked, facts: Facts, rows: tuple[Row, ...], failed: tuple[Fallback, ...]) -> Page:
+    def _made_page(self, page_id: str, asked: _Asked, facts: Facts, rows: tuple[Row, ...], failed: tuple[Fallback, ...]) -> Page:
         request, serving = asked.request, asked.serving
         trouble = self._arms.trouble(asked.plan.arm)
         fallbacks = (*(() if trouble is None else (Fallback(*trouble),)), *facts.fallbacks, *failed)
         if serving is not None and not rows:
             fallbacks = (*fallbacks, Fallback("nothing-available", "no title of the catalogue may be shown to this member"))
         return Page(
-            page_id=uuid.uuid4().hex,
+            page_id=page_id,
             member_id=request.member_id,
             at_ms=request.now_ms,
             device=request.device,
@@ -340,18 +347,9 @@ def _refuse(requests: Sequence[_Asked]) -> None:
         raise Overloaded(requests[0].refused)
 
 
-def _may_begin(asked: _Asked, stage: str) -> None:
-    """Raise `Late` where a request has no time or no slot for a stage."""
-    if asked.refused:
-        raise Late(asked.refused)
-    asked.watch.may_begin(stage)
-
-
 def _without_data(error: Exception, facts: Facts) -> Facts:
     """What is left of the facts when a stage failed or had no time: nothing about the member, and why."""
     if isinstance(error, Late):
-        if any(fallback.code == "overloaded" for fallback in facts.fallbacks):
-            return facts
         reason = Fallback("late", str(error))
     else:
         log.error("a request failed and was answered from what is popular", exc_info=error)

@@ -157,10 +157,13 @@ class OnlineConfig(Section, frozen=True):
     )  # fmt: skip  # ratings, the mildest first; a limit lets through what stands before it, and itself
 
 
+ExplorationKind = Literal["none", "epsilon", "softmax", "thompson"]
+
+
 class ExplorationSettings(Section, frozen=True):
     """What is shown to learn from it, and how it is drawn; `shared.pages.exploration` says what the kinds do."""
 
-    kind: Literal["none", "epsilon", "softmax", "thompson"] = "epsilon"
+    kind: ExplorationKind = "epsilon"
     epsilon: Share = 0.1  # chance that an ε-slot explores
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 0.5  # of a softmax, in standard deviations of the pool's scores; 0: none
     first_slot: Annotated[int, msgspec.Meta(ge=0)] = 4  # place in a row, from 0, of the first cell that explores

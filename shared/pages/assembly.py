@@ -1,8 +1,9 @@
 """A page's cells made of the rows that were placed: all rows at once, since a page may have a thousand cells. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import itemgetter
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -21,12 +22,20 @@ def page_tier(rows: Iterable[Row]) -> Tier:
     return next((tier for tier in TIERS if tier in present), "empty")
 
 
-def make_rows(placed: Sequence[Placed], serving: Serving, pool: Pool, scores: Scores, first_row: int = 0) -> tuple[Row, ...]:
+def make_rows(
+    placed: Sequence[Placed],
+    serving: Serving,
+    pool: Pool,
+    scores: Scores,
+    propensities: Mapping[str, Scores] = MappingProxyType({}),
+    first_row: int = 0,
+) -> tuple[Row, ...]:
     """The rows with their cells.
 
     Parameters
     ----------
     placed : drafts from top to bottom, with the places (cells,) of the titles to show in each one's own list.
+    propensities : row key to the chance of each of its cells, (cells,); cells of other rows have 1.
     first_row : index of the first row on the page; above 0 for a page continued downwards.
     """
     if not placed:
@@ -53,10 +62,12 @@ def make_rows(placed: Sequence[Placed], serving: Serving, pool: Pool, scores: Sc
         progress = repeat(None) if draft.progress is None else picked(draft.progress, places.tolist())
         # Where the member stopped is live knowledge, whatever the scores say about the title.
         row_tiers: Iterable[Tier] = tiers[start:stop] if draft.progress is None else repeat("live")
+        own = propensities.get(draft.key)
+        chances: Iterable[float] = repeat(1.0) if own is None else own.tolist()
         some = slice(start, stop)
         cells = map(
             Cell, ids[some], names[some], repeat(draft.key), repeat(index), range(len(places)), row_tiers, worth[some], evidence,
-            repeat(1.0), genres[some], runtimes_s[some], progress,
+            chances, genres[some], runtimes_s[some], progress,
         )  # fmt: skip
         rows.append(Row(draft.key, draft.name, tuple(cells)))
         start = stop

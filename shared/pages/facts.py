@@ -41,6 +41,11 @@ class Facts:
     trending: Trending | None = None
     fallbacks: tuple[Fallback, ...] = ()
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing could be read, not even the pointer."""
+        return self.pointer is None and self.state is state.EMPTY and self.candidates is None and self.fresh is None
+
     def replaced(self, **parts: Any) -> Self:
         """The same with some parts exchanged."""
         return replace(self, **parts)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import redis
 
 from shared import codecs, keys
-from shared.config import Config, OnlineConfig, RedisConfig
+from shared.config import Config, ExplorationSettings, OnlineConfig, RedisConfig
 from shared.snapshots import Manifest, Snapshot, SnapshotStore
 from shared.titles import Catalogue, Title
 from tests.online.invented import COUNTRIES, genre_vectors, invented_titles
@@ -102,5 +102,9 @@ def write_snapshot(client: redis.Redis, namespace: str, version: str, built: Bui
 
 
 def online_config(url: str, namespace: str, **online: Any) -> Config:
-    """A configuration for a recommender on some Redis, without impressions unless asked for."""
-    return Config(redis=RedisConfig(url=url, namespace=namespace), online=OnlineConfig(**{"log_impressions": False, **online}))
+    """A configuration for a recommender on some Redis: no impressions, no exploration, and time enough on a busy machine."""
+    return Config(
+        redis=RedisConfig(url=url, namespace=namespace),
+        online=OnlineConfig(**{"log_impressions": False, "deadline_ms": 5000.0, **online}),
+        exploration=ExplorationSettings(kind="none"),
+    )
