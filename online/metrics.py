@@ -3,10 +3,12 @@
 Requests are counted some at a time, since doing it one by one costs six times as much.
 """
 
+import functools
 import os
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 
+import prometheus_client
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -50,11 +52,11 @@ class _Waiting(Collector):
             for stage, took_s in seconds.items():
                 stages[stage].append(took_s)
         for labels, times in answers.items():
-            REQUESTS.labels(*labels).inc(times)
+            _requests(*labels).inc(times)
         for code, times in codes.items():
             FALLBACKS.labels(code).inc(times)
         for stage, took in stages.items():
-            STAGES.labels(stage).observe_all(took)
+            _stage(stage).observe_all(took)
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
@@ -73,6 +75,16 @@ IMPRESSIONS = metrics.counter("online", "impressions", "Pages shown, by what bec
 FEEDBACK = metrics.counter("online", "feedback", "Feedback taken over HTTP, by what became of it.", ["outcome"])
 HTTP = metrics.counter("online", "http_requests", "HTTP requests, by route and status.", ["route", "status"])
 HTTP_SECONDS = metrics.seconds("online", "http_seconds", "Time from an HTTP request to its whole reply, by route.", ["route"])
+
+
+@functools.cache
+def _requests(call: str, tier: str) -> prometheus_client.Counter:
+    return REQUESTS.labels(call, tier)
+
+
+@functools.cache
+def _stage(stage: str) -> metrics.Durations:
+    return STAGES.labels(stage)
 
 
 def count(call: str, tier: str, fallbacks: Sequence[Fallback], seconds: Mapping[str, float]) -> None:

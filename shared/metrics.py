@@ -24,6 +24,9 @@ class Durations(Histogram):
 
     def observe_all(self, seconds: Sequence[float]) -> None:
         """What `observe` does with each, at a fraction of the cost."""
+        if len(seconds) == 1:
+            self.observe(seconds[0])
+            return
         self._raise_if_not_observable()  # type: ignore[no-untyped-call]
         self._sum.inc(sum(seconds))
         for place, times in Tally(bisect_left(self._upper_bounds, each) for each in seconds).items():
