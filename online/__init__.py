@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from online.recommender import Recommender
     from online.requesting import Asking
-    from shared.pages.answers import Cell, Fallback, Page, Recommendation, Row, Tier
+    from shared.pages.answers import Cell, Fallback, MoreOfRow, Page, Recommendation, Row, Tier
     from shared.pages.drafts import Draft, RowBuilder, RowContext
     from shared.pages.explaining import Explanation
     from shared.pages.rows import DEFAULT_ROWS
@@ -25,6 +25,7 @@ __all__ = [
     "Draft",
     "Explanation",
     "Fallback",
+    "MoreOfRow",
     "Page",
     "Recommendation",
     "Recommender",
@@ -41,6 +42,7 @@ _HOMES = {
     "Draft": "shared.pages.drafts",
     "Explanation": "shared.pages.explaining",
     "Fallback": "shared.pages.answers",
+    "MoreOfRow": "shared.pages.answers",
     "Page": "shared.pages.answers",
     "Recommendation": "shared.pages.answers",
     "Recommender": "online.recommender",

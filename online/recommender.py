@@ -25,20 +25,23 @@ from online.fetching import Asker, Question, Wanted, facts_without
 from online.impressions import ImpressionLog
 from online.plans import Plan, Plans
 from online.reading import Overloaded, Reading
-from online.requesting import Asking, checked_k, checked_members, checked_request
+from online.requesting import Asking, checked_k, checked_members, checked_request, checked_shown
 from online.resp import ReadError
 from online.standby import Ready, Standby
 from shared import config as configuration
 from shared.config import Config
-from shared.pages.answers import Fallback, Page, Recommendation, Row, Tier
+from shared.errors import InputError
+from shared.pages.answers import Fallback, MoreOfRow, Page, Recommendation, Row, Tier
 from shared.pages.assembly import make_rows, page_tier
 from shared.pages.begun import titles_to_continue
 from shared.pages.blending import POPULAR_POOL
+from shared.pages.cursor import Cursor, decode, encode, more_places
 from shared.pages.drafts import RowBuilder, RowContext
 from shared.pages.explaining import Reasons
 from shared.pages.exploring import draw
 from shared.pages.facts import Facts
 from shared.pages.listing import listed
+from shared.pages.policies import Placed
 from shared.pages.request import Request
 from shared.pages.serving import Serving
 from shared.pages.viewing import view_of
@@ -57,6 +60,8 @@ class _Asked(InHand):
     question: Question
     watch: Stopwatch
     k: int  # 0 for a page
+    above: Cursor | None = None
+    is_outdated: bool = False  # it was asked to go on from a page of another snapshot
     refused: str = ""
 
 
@@ -110,21 +115,43 @@ class Recommender(AbstractContextManager["Recommender"]):
 
     # --- calls ---
 
-    def page(self, member_id: str, **asked: Unpack[Asking]) -> Page:
+    def page(self, member_id: str, *, after: str | None = None, **asked: Unpack[Asking]) -> Page:
         """A member's home page; its impression is logged.
 
         Parameters
         ----------
         member_id : any string of 1 to 256 characters; a member nobody knows gets a page of what is popular.
-        asked : device, country, maturity, now_ms, attributes; see `Asking`.
+        after : `Page.cursor` of the page above, to go on below it without repeats.
+        asked : device, country, maturity, now_ms, attributes, previous; see `Asking`.
 
         Raises
         ------
         InputError : an argument cannot be used. Nothing else is raised.
         """
-        request = self._ask(member_id, 0, asked)
+        request = self._ask(member_id, 0, asked, after)
         with self._slots.taken([request]):
             return self._answer_page(request, self._read([request])[0])
+
+    def more_of_row(self, member_id: str, key: str, *, after: str, shown: int, **asked: Unpack[Asking]) -> MoreOfRow:
+        """How a row of a page goes on to the right, without repeats from the page; its impression is logged.
+
+        Parameters
+        ----------
+        key : of the row.
+        after : `Page.cursor`, or that of the last such call.
+        shown : cells of the row that were shown so far.
+
+        Raises
+        ------
+        InputError : an argument cannot be used, or the page was made from a snapshot that is no longer served.
+        """
+        request = self._ask(member_id, 0, asked, after)
+        if request.above is None or request.serving is None:
+            raise InputError(f"the cursor is of another snapshot than {self.snapshot!r}; ask for the page anew")
+        if key not in request.above.rows:
+            raise InputError(f"the page has no row {key!r}; its rows are {', '.join(request.above.rows)}")
+        with self._slots.taken([request]):
+            return self._answer_row(request, request.serving, request.above, self._read([request])[0], key, checked_shown(shown))
 
     def recommend(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """The best titles for a member to begin, best first; see `page`. What is in progress is left to Continue Watching.
@@ -150,9 +177,9 @@ class Recommender(AbstractContextManager["Recommender"]):
         with self._slots.taken(requests):
             return [self._answer_list(*each) for each in zip(requests, self._read(requests), strict=True)]
 
-    async def page_async(self, member_id: str, **asked: Unpack[Asking]) -> Page:
+    async def page_async(self, member_id: str, *, after: str | None = None, **asked: Unpack[Asking]) -> Page:
         """`page`, without holding up the event loop while Redis answers."""
-        request = self._ask(member_id, 0, asked)
+        request = self._ask(member_id, 0, asked, after)
         with self._slots.taken([request]):
             return self._answer_page(request, await self._read_async(request))
 
@@ -164,33 +191,40 @@ class Recommender(AbstractContextManager["Recommender"]):
 
     # --- the request ---
 
-    def _ask(self, member_id: str, k: int, asked: Asking) -> _Asked:
+    def _ask(self, member_id: str, k: int, asked: Asking, after: str | None = None) -> _Asked:
         """Allocate: what the experiments make of this request, and what it needs of Redis."""
         if self._process != os.getpid():
             self._after_fork()
         watch = Stopwatch(self._allowance)
+        above, is_outdated = None if after is None else decode(after), False
+        if above is not None and asked.get("now_ms") is None:
+            asked["now_ms"] = above.now_ms
         request = checked_request(
             member_id, **asked, devices=self._plans.default.devices, maturity_order=self._config.online.maturity_order
         )
         allocation, plan = self._allocator.allocate(request)
         serving = self._arms.serving(plan.arm)
+        if above is not None and (serving is None or serving.version != above.snapshot):
+            above, is_outdated = None, True  # its titles mean nothing in another snapshot, so the page begins anew
         question = self._asker.ask(Wanted(request, serving, plan.arm, is_page=not k))
         watch.lap("allocate")
-        return _Asked(request, plan, allocation, serving, question, watch, k)
+        return _Asked(request, plan, allocation, serving, question, watch, k, above, is_outdated)
 
     def _answer_page(self, asked: _Asked, facts: Facts) -> Page:
         """Blend, rank, rows, page; account."""
-        page_id = uuid.uuid4().hex
+        above = asked.above
+        page_id = uuid.uuid4().hex if above is None else f"{above.page_id}.{len(above.rows)}"
         rows: tuple[Row, ...] = ()
         reasons: Reasons | None = None
         failed: tuple[Fallback, ...] = ()
-        if asked.serving is not None and facts.is_nothing:
+        if asked.serving is not None and facts.is_nothing and above is None:
             rows = self._popular(asked, asked.serving).rows
-        elif asked.serving is not None:
+        elif asked.serving is not None and not facts.is_nothing:
             try:
                 rows, reasons, failed = self._personal_rows(asked, asked.serving, facts, page_id)
             except Exception as error:  # a page without the member's data is better than none
-                rows, facts = self._popular(asked, asked.serving).rows, _without_data(error, facts)
+                rows = self._popular(asked, asked.serving).rows if above is None else ()
+                facts = _without_data(error, facts)
         page = self._made_page(page_id, asked, facts, rows, failed)
         if reasons is not None:
             page.keep_reasons(reasons)
@@ -200,26 +234,52 @@ class Recommender(AbstractContextManager["Recommender"]):
     def _personal_rows(
         self, asked: _Asked, serving: Serving, facts: Facts, page_id: str
     ) -> tuple[tuple[Row, ...], Reasons, tuple[Fallback, ...]]:
-        request, plan, watch, stages = asked.request, asked.plan, asked.watch, asked.plan.stages
+        request, plan, watch, above = asked.request, asked.plan, asked.watch, asked.above
+        first_row = 0 if above is None else len(above.rows)
+        context = self._context(asked, serving, facts, first_row)
+        drafts, failed = plan.stages.rows(plan.builders, context)
+        watch.lap("rows")
+        watch.may_begin("page")
+        view = view_of(context, plan.format(request.device), plan.page, above, request.previous)
+        placed = plan.stages.page(plan.policy, drafts, view)
+        drawn = draw(plan.exploration, placed, context, page_id)
+        scores = context.ranking.scores
+        rows = make_rows(drawn.placed, serving, context.blend, scores, drawn.propensities, first_row)
+        watch.lap("page")
+        reasons = Reasons(request, serving, facts, context.blend, context.ranking, asked.allocation, drawn.placed, above, page_id)
+        return rows, reasons, failed
+
+    def _context(self, asked: _Asked, serving: Serving, facts: Facts, first_row: int) -> RowContext:
+        """Blend and rank: what row builders look at."""
+        request, plan, watch = asked.request, asked.plan, asked.watch
         watch.may_begin("blend")
-        pool = stages.blend(serving, facts, request, POPULAR_POOL)
+        pool = plan.stages.blend(serving, facts, request, POPULAR_POOL)
         watch.lap("blend")
         watch.may_begin("rank")
-        ranking = stages.rank(serving, facts, request, pool)
+        ranking = plan.stages.rank(serving, facts, request, pool)
         watch.lap("rank")
         watch.may_begin("rows")
         device = plan.format(request.device)
-        context = RowContext(
-            request, serving, facts.state, pool, ranking, device.rows, device.row_length, facts.trending, facts.seeds
-        )
-        drafts, failed = stages.rows(plan.builders, context)
-        watch.lap("rows")
-        watch.may_begin("page")
-        placed = stages.page(plan.policy, drafts, view_of(context, device, plan.page))
-        drawn = draw(plan.exploration, placed, context, page_id)
-        rows = make_rows(drawn.placed, serving, pool, ranking.scores, drawn.propensities)
-        watch.lap("page")
-        return rows, Reasons(request, serving, facts, pool, ranking, asked.allocation), failed
+        limit = first_row + device.rows
+        return RowContext(request, serving, facts.state, pool, ranking, limit, device.row_length, facts.trending, facts.seeds)
+
+    def _answer_row(self, asked: _Asked, serving: Serving, above: Cursor, facts: Facts, key: str, shown: int) -> MoreOfRow:
+        """Blend, rank, rows; account for a page of one row."""
+        index, plan = above.rows.index(key), asked.plan
+        try:
+            context = self._context(asked, serving, facts, len(above.rows))
+            drafts, failed = plan.stages.rows(plan.builders, context)
+        except Exception as error:
+            drafts, facts, failed = [], _without_data(error, facts), ()
+        asked.watch.lap("rows")
+        draft = next((draft for draft in drafts if draft.key == key), None)
+        if draft is None:
+            return MoreOfRow(Row(key, key, ()), encode(above))
+        places = more_places(draft, above.is_taken(serving.count), shown, plan.format(asked.request.device).row_length)
+        rows = make_rows([Placed(draft, places)], serving, context.blend, context.ranking.scores, {}, index, shown)
+        page = self._made_page(f"{above.page_id}.{index}.{shown}", asked, facts, rows if len(places) else (), failed)
+        self._account("row", asked, page.tier, page.fallbacks, page)
+        return MoreOfRow(rows[0], encode(above.right_of(draft, places)))
 
     def _answer_list(self, asked: _Asked, facts: Facts) -> list[Recommendation]:
         """Blend, rank; account."""
@@ -258,6 +318,9 @@ class Recommender(AbstractContextManager["Recommender"]):
         request, serving = asked.request, asked.serving
         trouble = self._arms.trouble(asked.plan.arm)
         fallbacks = (*(() if trouble is None else (Fallback(*trouble),)), *facts.fallbacks, *failed)
+        if asked.is_outdated:
+            reason = "the page to go on from was made of another snapshot, so this one begins anew"
+            fallbacks = (*fallbacks, Fallback("cursor-outdated", reason))
         if serving is not None and not rows:
             fallbacks = (*fallbacks, Fallback("nothing-available", "no title of the catalogue may be shown to this member"))
         return Page(

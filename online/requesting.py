@@ -27,6 +27,7 @@ class Asking(TypedDict, total=False):
     maturity : the highest rating that may be shown, one of `[online] maturity_order`. None shows all.
     now_ms : the moment of the request in Unix milliseconds; None is now.
     attributes : what is known about the member besides, for the rules of experiments.
+    previous : row keys of the member's last page, which this one changes no more than it has to ([page] stability).
     """
 
     device: str
@@ -34,6 +35,7 @@ class Asking(TypedDict, total=False):
     maturity: str | None
     now_ms: int | None
     attributes: Mapping[str, str]
+    previous: Sequence[str]
 
 
 def checked_request(
@@ -44,6 +46,7 @@ def checked_request(
     *,
     maturity: object = None,
     attributes: object = None,
+    previous: object = (),
     devices: Devices = _DEVICES,
     maturity_order: tuple[str, ...] = (),
 ) -> Request:
@@ -62,7 +65,18 @@ def checked_request(
         now_ms=time.time_ns() // 1_000_000 if now_ms is None else _whole("now_ms", now_ms, 0, 1 << 53),
         ratings=_ratings(maturity, maturity_order),
         attributes=_attributes(attributes),
+        previous=_keys(previous),
     )
+
+
+def checked_shown(shown: object) -> int:
+    """How many cells of a row were shown.
+
+    Raises
+    ------
+    InputError : it is no whole number, or below 0.
+    """
+    return _whole("shown", shown, 0, 1 << 31)
 
 
 def checked_members(member_ids: object) -> Sequence[str]:
@@ -141,3 +155,9 @@ def _attributes(value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(part, str) for pair in value.items() for part in pair):
         raise InputError(f"attributes is {value!r:.200}; a mapping of strings to strings is expected")
     return value
+
+
+def _keys(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"previous is {value!r:.200}; a sequence of row keys is expected")
+    return tuple(value)

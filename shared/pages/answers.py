@@ -50,6 +50,13 @@ class Row(msgspec.Struct, frozen=True):
     cells: tuple[Cell, ...]
 
 
+class MoreOfRow(msgspec.Struct, frozen=True):
+    """The cells further to the right of a row; none when it ends. `cursor` stands for the page with them."""
+
+    row: Row
+    cursor: str
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A member's home page at one moment.
 
@@ -81,6 +88,11 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def reasons(self) -> "Reasons | None":
         """What the page was made from; None for one of what is popular from memory, and for one that was decoded."""
         return self.__dict__.get("reasons")
+
+    @property
+    def cursor(self) -> str | None:
+        """What to hand back as `after` to see more; None for a page that does not go on: one of what is popular, from memory."""
+        return None if self.reasons is None else self.reasons.cursor()
 
     def explain(self) -> "list[Explanation]":
         """Why each cell is there, from the top left on.

@@ -29,6 +29,7 @@ def make_rows(
     scores: Scores,
     propensities: Mapping[str, Scores] = MappingProxyType({}),
     first_row: int = 0,
+    first_rank: int = 0,
 ) -> tuple[Row, ...]:
     """The rows with their cells.
 
@@ -37,6 +38,7 @@ def make_rows(
     placed : drafts from top to bottom, with the places (cells,) of the titles to show in each one's own list.
     propensities : row key to the chance of each of its cells, (cells,); cells of other rows have 1.
     first_row : index of the first row on the page; above 0 for a page continued downwards.
+    first_rank : place of the first cell in its row; above 0 for a row continued to the right.
     """
     if not placed:
         return ()
@@ -65,8 +67,9 @@ def make_rows(
         own = propensities.get(draft.key)
         chances: Iterable[float] = repeat(1.0) if own is None else own.tolist()
         some = slice(start, stop)
+        ranks = range(first_rank, first_rank + len(places))
         cells = map(
-            Cell, ids[some], names[some], repeat(draft.key), repeat(index), range(len(places)), row_tiers, worth[some], evidence,
+            Cell, ids[some], names[some], repeat(draft.key), repeat(index), ranks, row_tiers, worth[some], evidence,
             chances, genres[some], runtimes_s[some], progress,
         )  # fmt: skip
         rows.append(Row(draft.key, draft.name, tuple(cells)))

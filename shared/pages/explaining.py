@@ -1,14 +1,16 @@
 """Why each cell of a page is there, from what was at hand when the page was made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from shared.pages.answers import Cell, Tier
 from shared.pages.blending import SOURCES, Pool
+from shared.pages.cursor import Cursor, encode
 from shared.pages.facts import Facts
 from shared.pages.features import features
+from shared.pages.policies.view import Placed
 from shared.pages.ranking import Ranking, ranker_of
 from shared.pages.request import Request
 from shared.pages.serving import Serving
@@ -70,6 +72,14 @@ class Reasons:
     pool: Pool
     ranking: Ranking
     allocation: Mapping[str, str]
+    placed: Sequence[Placed] = ()
+    above: Cursor | None = None
+    page_id: str = ""
+
+    def cursor(self) -> str:
+        """What a client hands back to see more below the page, or to the right of its rows."""
+        begun = self.above or Cursor(self.page_id, self.serving.version, 0, self.request.now_ms)
+        return encode(begun.after(self.placed))
 
     def explain(self, cell: Cell) -> Explanation:
         """Why a cell of the page is there."""

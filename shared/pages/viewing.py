@@ -2,6 +2,7 @@
 
 from shared.config import DeviceFormat, PageConfig
 from shared.pages.attention import Attention, BrowseModel
+from shared.pages.cursor import Cursor
 from shared.pages.drafts import RowContext
 from shared.pages.policies.view import PageView, genre_shares
 from shared.pages.serving import Scores, Serving
@@ -26,8 +27,20 @@ class PageTables:
         return found
 
 
-def view_of(context: RowContext, device: DeviceFormat, page: PageConfig) -> PageView:
+def view_of(
+    context: RowContext,
+    device: DeviceFormat,
+    page: PageConfig,
+    above: Cursor | None = None,
+    previous: tuple[str, ...] = (),
+    seed: int = 0,
+) -> PageView:
     """The view of one request.
+
+    Parameters
+    ----------
+    above : what the member has been shown further up, for a page that goes on; None for a first page.
+    previous : row keys of the member's last page.
 
     Raises
     ------
@@ -41,4 +54,8 @@ def view_of(context: RowContext, device: DeviceFormat, page: PageConfig) -> Page
         rows_limit=device.rows,
         row_length=device.row_length,
         settings=page,
+        taken=None if above is None else above.is_taken(context.serving.count),
+        shown_rows=frozenset() if above is None else frozenset(above.rows),
+        previous=previous,
+        seed=seed,
     )
