@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from online.experiments_command import experiments
 from online.recommender import Recommender
 from shared import cli, config
 from shared.config import Config
@@ -17,6 +18,9 @@ from shared.whole_files import writable, write_whole
 @cli.log_options
 def main() -> None:
     """Ask the request library what a member would see now."""
+
+
+main.add_command(experiments)
 
 
 @main.command()

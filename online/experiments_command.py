@@ -11,9 +11,12 @@ from online.experiments import Context, Experiments, allocate, load_experiments
 from online.experiments.allocation import Test
 from online.experiments.layout import BUCKETS, as_ranges
 from online.experiments.shares import FIRST_MS, LAST_MS
+from online.plans import Plans
 from online.requesting import checked_request
 from shared import cli, config
+from shared.config import Config
 from shared.errors import ConfigError, InputError
+from shared.pages.devices import Devices
 
 
 @click.group()
@@ -35,7 +38,7 @@ _FILE = click.option(
 @cli.config_option
 def check(file: Path | None, config_path: str | None) -> None:
     """Check the file, and print its tests and cells."""
-    found = _load(file, config_path)
+    found = _load(file, config.load(config_path))
     if found.holdout is not None:
         click.echo(f"Held out from all tests: {_percent(found.holdout.buckets / BUCKETS)} of all members\n")
     rows = [
@@ -60,7 +63,7 @@ def check(file: Path | None, config_path: str | None) -> None:
 @click.option("--members", metavar="N", type=click.IntRange(1), help="Also print how many of N members that is.")
 def sizes(file: Path | None, config_path: str | None, members: int | None) -> None:
     """Print the share of the members to whom its rules apply that each cell is expected to get."""
-    found = _load(file, config_path)
+    found = _load(file, config.load(config_path))
     held = 0.0 if found.holdout is None else found.holdout.buckets / BUCKETS
     shares = [("holdout", "holdout", held)] if held else []
     for layer in found.layers:
@@ -99,9 +102,17 @@ def allocate_member(
     as_json: bool,
 ) -> None:
     """Print the cells that MEMBER is in."""
-    found = _load(file, config_path)
-    request = checked_request(member, device, country, None if at is None else _moment(at))
-    context = Context(request.now_ms, request.device, request.country, is_known, dict(map(_attribute, attributes)))
+    loaded = config.load(config_path)
+    found = _load(file, loaded)
+    request = checked_request(
+        member,
+        device,
+        country,
+        None if at is None else _moment(at),
+        attributes=dict(map(_attribute, attributes)),
+        devices=Devices(loaded.page, loaded.online),
+    )
+    context = Context(request.now_ms, request.device, request.country, is_known, request.attributes)
     allocation = allocate(found, request.member_id, context)
     if as_json:
         click.echo(msgspec.json.encode(allocation))
@@ -110,13 +121,12 @@ def allocate_member(
     click.echo(f"\nChanges: {allocation.changes}" if allocation.cells else f"{member} is in no test.")
 
 
-def _load(file: Path | None, config_path: str | None) -> Experiments:
-    if file is None:
-        configured = config.load(config_path).online.experiments
-        if not configured:
-            raise ConfigError("no experiments file: [online] experiments of the configuration is empty; name one with --file")
-        file = Path(configured)
-    return load_experiments(file)
+def _load(file: Path | None, loaded: Config) -> Experiments:
+    """The file, held to what this configuration has: its devices, and the policies and rows that there are."""
+    named = loaded.online.experiments if file is None else file
+    if not named:
+        raise ConfigError("no experiments file: [online] experiments of the configuration is empty; name one with --file")
+    return load_experiments(named, Plans(loaded).known)
 
 
 def _conditions(found: Experiments, test: Test) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ Matrix = npt.NDArray[np.float64]
 
 INTERVALS = 384
 """Of the grid that the arms share; enough for errors below 1e-4 among 50 arms of any widths (tests/shared/test_posteriors.py)."""
-_LOCAL_POINTS = 1025
+_LOCAL_POINTS = 513
 _LEAST = 1e-300
 
 
@@ -140,6 +140,9 @@ def _checked(name: str, values: npt.ArrayLike) -> Vector:
 def _integrals(densities: Matrix, spacing: float) -> tuple[Matrix, Matrix, Matrix]:
     """The distribution function and 1 minus it at the points, by the trapezoid rule, and the density to match: (arms, points)."""
     parts = 0.5 * spacing * (densities[:, 1:] + densities[:, :-1])  # (arms, points - 1)
+    # Where the ends' neighbours are there, the cubic through all four takes the trapezoid's greatest error away.
+    bend = (densities[:, 1:-2] + densities[:, 2:-1] - densities[:, :-3] - densities[:, 3:]) * (spacing / 24.0)
+    parts[:, 1:-1] += np.maximum(bend, -0.5 * parts[:, 1:-1])
     nothing = np.zeros((len(densities), 1))
     cumulative = np.concatenate([nothing, np.cumsum(parts, axis=1)], axis=1)  # (arms, points)
     survival = np.concatenate([np.cumsum(parts[:, ::-1], axis=1)[:, ::-1], nothing], axis=1)  # (arms, points)
