@@ -53,13 +53,13 @@ class ScoredPlacing(Placing):
         self._total = view.genre_shares.shape[1] - 1  # column of the relevance, after the genres
         self._any = self._total + 1  # column of what is added in any case
         self._right = view.attention.right[: min(SCORED_CELLS, view.row_length)]  # (cells,)
-        kinds = {kind: self._any + 1 + at for at, kind in enumerate(dict.fromkeys([draft.kind for draft in self.drafts]))}
-        self._kinds = [kinds[draft.kind] for draft in self.drafts]
+        kinds: dict[str, int] = {}
+        self._kinds = [kinds.setdefault(draft.kind, self._any + 1 + len(kinds)) for draft in self.drafts]  # column of each draft
         self._no_kind = kinds.get("")
         self._offers = np.zeros((len(self.drafts), self._any + 1 + len(kinds)), dtype=np.float32)  # (drafts, columns)
         self._offers[np.arange(len(self.drafts)), np.array(self._kinds, dtype=np.intp)] = 1.0
         self._chances = np.array([draft.chance or 0.0 for draft in self.drafts], dtype=np.float32)  # (drafts,)
-        self._kept = np.ones((len(self.drafts), self._total), dtype=np.float32)  # (drafts, genres)
+        self._kept = np.empty((len(self.drafts), self._total), dtype=np.float32)  # (drafts, genres)
         self._prices = np.empty(self._offers.shape[1], dtype=np.float32)  # (columns,)
         self._open_prices = self._prices[: self._total]  # (genres,)
         self._overtaken = _overtaken(self.drafts, view.previous, view.settings.stability)  # (drafts, drafts)

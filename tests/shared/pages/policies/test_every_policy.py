@@ -102,6 +102,14 @@ def test_pinned_rows_crowd_each_other_up(name: str) -> None:
 
 
 @every_policy
+def test_pins_count_from_the_top_of_a_page_that_goes_on(name: str) -> None:
+    drafts = [*(draft(f"good{at}", at) for at in range(4)), draft("one", 4)]
+    for above, place in (((), 2), (("a",), 1), (("a", "b", "c"), 0)):
+        seen = view([1.0, 0.9, 0.8, 0.7, 0.1], settings={"pinned": {"one": 3}}, shown_rows=frozenset(above))
+        assert keys(POLICIES[name].place(drafts, seen)).index("one") == place
+
+
+@every_policy
 def test_nothing_drafted_is_an_empty_page(name: str) -> None:
     assert POLICIES[name].place([], view([0.5])) == []
     assert POLICIES[name].place([draft("none")], view([0.5])) == []
