@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from online.address import is_cluster
 from online.breaker import CircuitBreaker
 from online.connection import Connections
-from online.resp import AsyncReads, Command, ReadError, Reads, Unreachable
-from shared import sharding
+from online.resp import AsyncReads, Command, ReadError, Reads, TimedOut, Unreachable
 from shared.config import Config
 
 
@@ -48,7 +48,7 @@ class Reading:
         except ReadError:
             self._breaker.failed()
             raise
-        self._breaker.succeeded()
+        self._note(replies)
         return replies
 
     async def read_async(self, commands: Sequence[Command], deadline_s: float) -> list[Any]:
@@ -58,13 +58,15 @@ class Reading:
         loop = asyncio.get_running_loop()
         reads = self._by_loop.get(loop)
         if reads is None:
+            for ended in [each for each in self._by_loop if each.is_closed()]:
+                del self._by_loop[ended]
             reads = self._by_loop[loop] = self._connect_async()
         try:
             replies = await reads.read(commands, deadline_s)
         except ReadError:
             self._breaker.failed()
             raise
-        self._breaker.succeeded()
+        self._note(replies)
         return replies
 
     def close(self) -> None:
@@ -77,15 +79,22 @@ class Reading:
         if reads is not None:
             await reads.close()
 
+    def _note(self, replies: list[Any]) -> None:
+        """In a cluster nodes fail one by one; it is away when none of them answered."""
+        if replies and all(isinstance(reply, TimedOut | Unreachable) for reply in replies):
+            self._breaker.failed()
+        else:
+            self._breaker.succeeded()
+
     def _connect(self) -> Reads:
-        if sharding.is_cluster_url(self._config.redis.url):
+        if is_cluster(self._config.redis.url):
             from online.cluster_reads import ClusterReads
 
             return ClusterReads(self._config.redis, self._limit_s)
         return Connections(self._config.redis, self._limit_s)
 
     def _connect_async(self) -> AsyncReads:
-        if sharding.is_cluster_url(self._config.redis.url):
+        if is_cluster(self._config.redis.url):
             from online.cluster_reads import AsyncClusterReads
 
             return AsyncClusterReads(self._config.redis, self._limit_s)
