@@ -174,5 +174,21 @@ def _sections(only: str | None, with_all: bool) -> tuple[str, ...]:
     return running.SECTIONS if with_all else running.Plan().sections
 
 
+@main.command()
+@click.option("--members", type=click.IntRange(1), default=5_000, show_default=True, help="Members of the built-in world.")
+@click.option("--titles", type=click.IntRange(100), default=1_200, show_default=True, help="Its titles.")
+@click.option("--plays", type=click.IntRange(1), default=200_000, show_default=True, help="Its plays.")
+@click.option("--seed", default=7, show_default=True, help="Its seed.")
+def continuing(members: int, titles: int, plays: int, seed: int) -> None:
+    """Fit when members go on with what they began, and how well that orders Continue Watching.
+
+    Fits on the earlier pages of the built-in world and measures on the later ones, beside the coefficients that the library has
+    and beside the order by last watched. Takes a minute or two.
+    """
+    from infra.bench import continuing as bench
+
+    click.echo(bench.table(bench.measure(members, titles, plays, seed)))
+
+
 if __name__ == "__main__":
     main(prog_name="python -m infra.bench")

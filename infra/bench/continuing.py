@@ -12,14 +12,13 @@ import numpy.typing as npt
 from scipy import optimize, stats
 
 from infra.demo.world import World
-from shared.pages.rows import bookmarks
+from shared.errors import InputError
+from shared.pages.drafts import BEGUN
+from shared.pages.rows import continuing
 from shared.state import PLAYED_LIMIT, Played
 
 TRAIN_SHARE = 0.7
 RIDGE = 1.0
-MOST_TITLES = 20
-"""Newest titles in progress that a page counts with, as the row does."""
-
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -68,11 +67,18 @@ class Fit(NamedTuple):
 
 
 def measure(members: int, titles: int, plays: int, seed: int) -> Fit:
-    """Simulate, fit on the earlier pages, measure on the later ones."""
+    """Simulate, fit on the earlier pages, measure on the later ones.
+
+    Raises
+    ------
+    InputError : in a part of the window nothing was continued, or everything.
+    """
     world = World.generate(members=members, titles=titles, plays=plays, seed=seed)
     some = examples(world)
     until_ms = world.start_ms + TRAIN_SHARE * (world.end_ms - world.start_ms)
     is_train = some.at_ms < until_ms
+    if any(len(set(some.is_played[part].tolist())) < 2 for part in (is_train, ~is_train)):
+        raise InputError(f"the simulated world's {plays} plays are too few to tell what is continued; give it more")
     weights, bias = fit(some.x[is_train], some.is_played[is_train])
     test = some.where(~is_train)
     return Fit(
@@ -81,7 +87,7 @@ def measure(members: int, titles: int, plays: int, seed: int) -> Fit:
         int(is_train.sum()),
         len(test.x),
         quality(test, _logistic(test.x @ weights + bias)),
-        quality(test, _logistic(test.x @ bookmarks.WEIGHTS + bookmarks.BIAS)),
+        quality(test, _logistic(test.x @ continuing.WEIGHTS + continuing.BIAS)),
         quality(test, 1.0 / (1.0 + np.maximum(test.at_ms - test.played_ms, 0) / 3.6e6)),
     )
 
@@ -102,10 +108,11 @@ def examples(world: World) -> Examples:
         member, now_ms = int(pages.member[page]), int(pages.at_ms[page])
         state = known.setdefault(member, {})  # title to its last play, the newest last
         of_session = by_session[bounds[page] : bounds[page + 1]]
-        begun = [played for played in reversed(state.values()) if played.is_in_progress][:MOST_TITLES]
+        begun = [played for played in reversed(state.values()) if played.is_in_progress][:BEGUN]
         if begun:
+            last = next(reversed(state.values()))
             chosen = {f"t{title}" for title in plays.title[of_session].tolist()}
-            x.append(bookmarks.Bookmarks.of(begun, now_ms).features(next(reversed(state.values()))).T)
+            x.append(np.array([continuing.features(played, last, now_ms) for played in begun]))
             labels += [played.title_id in chosen for played in begun]
             page_of += [page] * len(begun)
             at_ms += [now_ms] * len(begun)
@@ -124,7 +131,13 @@ def examples(world: World) -> Examples:
             )
             if len(state) > PLAYED_LIMIT:
                 state.pop(next(iter(state)))
-    return Examples(np.concatenate(x), np.array(labels), np.array(page_of), np.array(at_ms), np.array(played_ms))
+    return Examples(
+        np.concatenate([np.empty((0, len(continuing.FEATURES))), *x]),
+        np.array(labels, dtype=np.bool_),
+        np.array(page_of, dtype=np.int64),
+        np.array(at_ms, dtype=np.int64),
+        np.array(played_ms, dtype=np.int64),
+    )
 
 
 def fit(x: FloatArray, is_played: npt.NDArray[np.bool_]) -> tuple[FloatArray, float]:
@@ -169,7 +182,7 @@ def auc(score: FloatArray, is_positive: npt.NDArray[np.bool_]) -> float:
 def table(found: Fit) -> str:
     """The coefficients and what they are worth, as text."""
     lines = [f"{found.train:,} examples to fit, {found.test:,} to test", ""]
-    lines += [f"  {name:<16} {weight:+.3f}" for name, weight in zip(bookmarks.FEATURES, found.weights, strict=True)]
+    lines += [f"  {name:<16} {weight:+.3f}" for name, weight in zip(continuing.FEATURES, found.weights, strict=True)]
     lines += [f"  {'bias':<16} {found.bias:+.3f}", "", f"{'':<28}{'AUC':>8}{'in a page':>12}{'row AUC':>10}{'row chance':>12}"]
     for name, of in (("fitted now", found.model), ("as published", found.published), ("last watched first", found.recency)):
         lines.append(f"{name:<28}{of.auc:>8.3f}{of.within:>12.3f}{of.row_auc:>10.3f}{of.row_chance:>12.3f}")

@@ -1,5 +1,7 @@
 """A catalogue's titles by their release, and those of them that hardly anybody has found yet. Pure."""
 
+from bisect import bisect_left
+
 import numpy as np
 
 from shared.pages.serving import Indices, Serving
@@ -23,10 +25,10 @@ class Arrivals:
         unknown = np.iinfo(np.int64).min
         order = np.argsort(serving.released_ms, kind="stable")[::-1].astype(np.int32)
         self.titles: Indices = order[serving.released_ms[order] != unknown]
-        self._ages = -serving.released_ms[self.titles]  # (n,) ascending
+        self._ages: list[int] = (-serving.released_ms[self.titles]).tolist()  # ascending
         popularity, _ = serving.popularity(None)
         self.undiscovered: Indices = self.titles[popularity[self.titles] <= 1.0 - UNDISCOVERED_SHARE]
-        self._undiscovered_ages = -serving.released_ms[self.undiscovered]  # (m,) ascending
+        self._undiscovered_ages: list[int] = (-serving.released_ms[self.undiscovered]).tolist()  # ascending
 
     @classmethod
     def of(cls, serving: Serving) -> "Arrivals":
@@ -35,9 +37,9 @@ class Arrivals:
 
     def between(self, since_ms: int, until_ms: int) -> Indices:
         """Titles released after `since_ms`, up to and with `until_ms`, the newest first."""
-        return self.titles[np.searchsorted(self._ages, -until_ms) : np.searchsorted(self._ages, -since_ms)]
+        return self.titles[bisect_left(self._ages, -until_ms) : bisect_left(self._ages, -since_ms)]
 
     def undiscovered_at(self, now_ms: int) -> Indices:
         """Titles with few plays that are out, and not for long, the newest first."""
-        first, last = np.searchsorted(self._undiscovered_ages, (-now_ms, UNDISCOVERED_AGE_MS - now_ms))
-        return self.undiscovered[first:last]
+        ages = self._undiscovered_ages
+        return self.undiscovered[bisect_left(ages, -now_ms) : bisect_left(ages, UNDISCOVERED_AGE_MS - now_ms)]

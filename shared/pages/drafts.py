@@ -26,6 +26,9 @@ from shared.trending import Trending
 
 log = logging.getLogger(__name__)
 
+BEGUN = 24
+"""Titles in progress that a page looks at; nobody goes on with what they left so many titles ago."""
+
 
 @dataclass(frozen=True)
 class RowContext:
@@ -61,10 +64,10 @@ class RowContext:
         2 for the best of the ranking down to 1 for open titles that it does not have; 0 for titles not to be recommended.
         """
         ranking = self.ranking
-        best = float(ranking.scores[ranking.order[0]]) if len(ranking.order) else 0.0
-        appeal = ranking.scores * np.float32(1.0 / best if best > 0.0 else 0.0)  # (titles,)
-        appeal += 1.0
-        appeal *= ranking.is_open
+        appeal: Scores = ranking.is_open.astype(np.float32)  # (titles,)
+        if len(ranking.order):
+            best = float(ranking.scores[ranking.order[0]])
+            appeal += ranking.scores * np.float32(1.0 / max(best, 1e-9))  # 0 outside the pool, and all of the pool is open
         return appeal
 
     def by_appeal(self, titles: Indices, worth: Scores) -> Indices:
@@ -86,9 +89,14 @@ class RowContext:
         return [index[seed.title_id] for seed in self.seeds if seed.title_id in index]
 
     @cached_property
+    def is_personal(self) -> bool:
+        """Whether anything about this member is in the scores."""
+        return self.blend.is_personal
+
+    @cached_property
     def begun(self) -> list[tuple[int, Played]]:
-        """Titles in progress that may be shown, the last watched first, at most a row: (title index, last play)."""
-        return titles_to_continue(self.serving, self.state, self.showable, self.row_length)
+        """Titles in progress that may be shown, the last watched first, at most `BEGUN`: (title index, last play)."""
+        return titles_to_continue(self.serving, self.state, self.showable, min(BEGUN, self.row_length))
 
     @cached_property
     def disliked(self) -> frozenset[str]:
@@ -101,9 +109,9 @@ class RowContext:
         return self.serving.shown_to(self.request)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, making one takes three times as long, and a page has thirty
 class Draft:
-    """A row before it is placed.
+    """A row before it is placed. Not to be changed once it is made.
 
     Attributes
     ----------

@@ -6,7 +6,6 @@ Everything that depends on the catalogue alone is worked out once, so that a req
 few array operations for all rows together. Pure.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import combinations
@@ -27,7 +26,7 @@ TAIL = 160
 """Titles of a shelf, by popularity, that fill its row where the member's ranking ends."""
 HEAD = 320
 """Best titles of the ranking that are put on shelves."""
-VOTERS = 80
+VOTERS = 64
 """Best titles that vote for shelves."""
 MICRO_POOL = 48
 """Best micro-genres that the rows are chosen from, so that they differ."""
@@ -55,11 +54,11 @@ class Shelves:
     Attributes
     ----------
     keys, names : of each shelf.
-    parts, claims : of each micro-genre, what it is made of, and the same with every two of its parts; empty for a genre.
+    parts, pairs, claims : of each micro-genre, what it is made of, every two of that, and both; empty for a genre.
     genres : how many of the shelves are genres.
     sizes : (shelves,) float32, titles of each.
     weights : (shelves + 1,) float64, what a vote counts for each.
-    of_title : (titles, most) intp, the shelves that a title is on; `len(keys)` where it is on fewer.
+    of_title : (titles, most) of an unsigned type, the shelves that a title is on; `len(keys)` where it is on fewer.
     has_title : (shelves, titles) bool, the same.
     tails : (shelves, TAIL) int32, the most popular titles of each; `titles` where there are fewer.
     """
@@ -70,13 +69,14 @@ class Shelves:
         self.keys = [*(f"genre:{genre}" for genre in genres), *(each.key for each in micro)]
         self.names = [*genres, *(each.name for each in micro)]
         self.parts: list[tuple[str, ...]] = [*(() for _ in genres), *(each.parts for each in micro)]
-        self.claims = [frozenset((*parts, *combinations(parts, 2))) for parts in self.parts]
+        self.pairs = [frozenset(combinations(parts, 2)) for parts in self.parts]
+        self.claims = [pairs.union(parts) for parts, pairs in zip(self.parts, self.pairs, strict=True)]
         number: dict[object, int] = {name: at for at, name in enumerate((*genres, *micro))}
         on = [
             sorted({number[each] for each in (*title.genres, *micro_genres(title)) if each in number}) for title in titles
         ]  # of each title its shelves
         count, nowhere = len(titles), len(self.keys)
-        self.of_title = np.full((count, max(map(len, on), default=0)), nowhere, dtype=np.intp)
+        self.of_title = np.full((count, max(map(len, on), default=0)), nowhere, dtype=np.min_scalar_type(nowhere))
         for title, shelves in enumerate(on):
             self.of_title[title, : len(shelves)] = shelves
         has_title = np.zeros((nowhere + 1, count), dtype=np.bool_)
@@ -144,7 +144,8 @@ class ShelfView:
         votes = self._ranking.scores.take(order) * _DISCOUNTS[: len(order)]  # (voters,)
         on = shelves.of_title.take(order, axis=0)  # (voters, most)
         gathered = np.bincount(on.ravel(), votes.repeat(on.shape[1]), minlength=len(shelves.keys) + 1)
-        return (gathered * shelves.weights).astype(np.float32)
+        liking: Scores = (gathered * shelves.weights).astype(np.float32)
+        return liking
 
     @cached_property
     def genres(self) -> list[Shelf]:
@@ -176,16 +177,18 @@ class ShelfView:
         best = worth.argpartition(MICRO_POOL)[:MICRO_POOL] if len(worth) > MICRO_POOL else np.arange(len(worth))
         best = best[worth.take(best).argsort(kind="stable")]
         chosen: list[int] = []
-        used: Counter[str] = Counter()
+        used: dict[str, int] = {}
         refused: set[str | tuple[str, str]] = set()
         for shelf in (best[: np.count_nonzero(worth.take(best))] + shelves.genres).tolist():
             if len(chosen) == count:
                 break
             if refused.isdisjoint(shelves.claims[shelf]):
                 chosen.append(shelf)
-                parts = shelves.parts[shelf]
-                used.update(parts)
-                refused.update(combinations(parts, 2), [part for part in parts if used[part] == SAME_PART])
+                refused |= shelves.pairs[shelf]
+                for part in shelves.parts[shelf]:
+                    used[part] = used.get(part, 0) + 1
+                    if used[part] == SAME_PART:
+                        refused.add(part)
         return chosen
 
     def _fill(self, chosen: list[int]) -> list[Shelf]:

@@ -1,11 +1,12 @@
 """Continue Watching: titles in progress, the one that the member most likely goes on with first."""
 
 from collections.abc import Iterable
+from math import prod
 
 import numpy as np
 
 from shared.pages.drafts import Draft, RowContext
-from shared.pages.rows.bookmarks import Bookmarks
+from shared.pages.rows.continuing import chance
 
 _MINUTES = 24 * 60
 
@@ -17,7 +18,7 @@ def clock(position_ms: int) -> str:
 
 
 _EVIDENCE = tuple(f"continue at {clock(minute * 60_000)}" for minute in range(_MINUTES))
-"""By minute: a row has dozens of titles, and writing each anew takes longer than finding them."""
+"""By minute: writing each anew takes longer than finding the titles."""
 
 
 class ContinueWatching:
@@ -29,18 +30,20 @@ class ContinueWatching:
     def draft(self, context: RowContext) -> Iterable[Draft]:
         if not context.begun:
             return
-        titles, played = zip(*context.begun, strict=True)
-        bookmarks = Bookmarks.of(played, context.request.now_ms)
-        chance = bookmarks.chances(context.state.played[-1])  # (n,)
-        order = (bookmarks.is_abandoned - chance).argsort(kind="stable")
-        minutes = np.minimum(bookmarks.position_ms[order] // 60_000, _MINUTES - 1).tolist()
+        now_ms, last = context.request.now_ms, context.state.played[-1]
+        chances = [chance(played, last, now_ms) for _, played in context.begun]
+        ranked = sorted(
+            (played.is_abandoned(now_ms), -value, place)
+            for place, (value, (_, played)) in enumerate(zip(chances, context.begun, strict=True))
+        )
+        order = [context.begun[place] for _, _, place in ranked]
         yield Draft(
             key="continue-watching",
             name="Continue Watching",
-            titles=np.array(titles, dtype=np.int32).take(order),
-            evidence=[_EVIDENCE[minute] for minute in minutes],
-            progress=bookmarks.share.take(order).tolist(),
+            titles=np.array([title for title, _ in order], dtype=np.int32),
+            evidence=[_EVIDENCE[min(played.position_ms // 60_000, _MINUTES - 1)] for _, played in order],
+            progress=[played.share for _, played in order],
             least=1,
             kind="continue",
-            chance=float(1.0 - (1.0 - chance).prod()),
+            chance=1.0 - prod(1.0 - value for value in chances),
         )

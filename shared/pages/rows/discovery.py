@@ -8,7 +8,7 @@ from shared.pages.arrivals import Arrivals
 from shared.pages.drafts import Draft, RowContext
 from shared.pages.serving import Indices, Serving
 
-FRESH = 120
+FRESH = 100
 """Newest titles with few plays that are looked at."""
 ASKED_UNTIL = 3
 """Titles played or given a thumb from which on a member is known well enough."""
@@ -45,7 +45,7 @@ class PickSomeYouLike:
         state = context.state
         told = {entry.title_id for part in (state.played[-ASKED_UNTIL:], state.thumbs[-ASKED_UNTIL:]) for entry in part}
         # Candidates without any play in the state are those of a member whose plays are older than the state.
-        if len(told) >= ASKED_UNTIL or (not told and context.blend.is_personal):
+        if len(told) >= ASKED_UNTIL or (not told and context.is_personal):
             return
         titles = context.serving.once(_titles_to_ask_about)
         is_asked = context.ranking.is_open.copy()

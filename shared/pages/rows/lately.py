@@ -10,7 +10,7 @@ from shared.pages.drafts import Draft, RowContext
 from shared.pages.serving import Indices, Scores, Serving
 from shared.trending import Trending
 
-POOL = 200
+POOL = 160
 """Titles of each row, before others take some."""
 RELEASE_AGE_MS = 180 * 24 * 3600 * 1000
 
@@ -46,7 +46,7 @@ class PopularInCountry:
 
     def draft(self, context: RowContext) -> Iterable[Draft]:
         country = context.request.country
-        if country not in context.serving.countries or not context.blend.is_personal:
+        if country not in context.serving.countries or not context.is_personal:
             return  # for a member nobody knows, the first row is this one
         popular = context.serving.popular_order(country)[:POOL]
         titles = context.by_appeal(popular, _HEAT[: len(popular)])

@@ -1,7 +1,7 @@
 """Rows of titles that the member knows: watched to the end long ago, or put on the list."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from operator import attrgetter
 
 import numpy as np
@@ -30,7 +30,7 @@ class WatchItAgain:
         if not until:
             return
         marks = finished[max(0, until - context.row_length) : until][::-1]
-        titles = _known_titles(context, marks, context.disliked.union(played.title_id for _, played in context.begun))
+        titles = _known_titles(context, marks, {title for title, _ in context.begun})
         if not len(titles):
             return
         worth = context.shelves.fit(titles)  # (n,)
@@ -56,14 +56,14 @@ class MyList:
         listed = [mark for mark in reversed(context.state.my_list) if mark.is_set][: context.row_length]
         if not listed:
             return
-        titles = _known_titles(context, listed, context.disliked)
+        titles = _known_titles(context, listed, ())
         if len(titles):
             yield Draft(key="my-list", name="My List", titles=titles, evidence="on your list", least=1, kind="my-list", owns=True)
 
 
-def _known_titles(context: RowContext, marks: Iterable[Mark], skipped: frozenset[str]) -> Indices:
-    """The titles of marks that may be shown, in the marks' order, (n,) int32."""
-    index = context.serving.index
-    found = [index[mark.title_id] for mark in marks if mark.title_id in index and mark.title_id not in skipped]
-    titles = np.array(found, dtype=np.int32)
+def _known_titles(context: RowContext, marks: Iterable[Mark], skipped: Collection[int]) -> Indices:
+    """The titles of marks that may be shown and are not disliked, in the marks' order, (n,) int32."""
+    index, disliked = context.serving.index, context.disliked
+    known = [index.get(mark.title_id, -1) for mark in marks if mark.title_id not in disliked]
+    titles = np.array([title for title in known if title >= 0 and title not in skipped], dtype=np.int32)
     return titles.compress(context.showable.take(titles))

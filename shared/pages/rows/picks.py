@@ -12,7 +12,7 @@ class TopPicks:
 
     def draft(self, context: RowContext) -> Iterable[Draft]:
         titles, country = context.ranking.order, context.request.country
-        if context.blend.is_personal:
+        if context.is_personal:
             yield Draft(key="top-picks", name="Top Picks for You", titles=titles, least=1, kind="picks")
         elif country in context.serving.countries:
             yield Draft(key="popular", name=f"Popular in {countries.name(country)}", titles=titles, least=1, kind="popular")

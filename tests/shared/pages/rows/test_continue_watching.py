@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.bench import continuing
+from infra.bench import continuing as bench
+from shared.errors import InputError
 from shared.pages.rows import ContinueWatching
-from shared.pages.rows.bookmarks import BIAS, FEATURES, WEIGHTS, Bookmarks
+from shared.pages.rows.continuing import BIAS, FEATURES, WEIGHTS, chance, features
 from shared.state import Played
 from tests.online.plays import play, thumb
 from tests.online.snapshot_builder import NOW_MS
@@ -31,27 +32,15 @@ bookmarks = st.builds(
 )
 
 
-@given(st.lists(bookmarks, min_size=1, max_size=8), bookmarks)
-def test_the_arrays_equal_the_facts_one_by_one(some: list[Played], last: Played) -> None:
-    found = Bookmarks.of(some, NOW_MS)
-    assert found.is_abandoned.tolist() == [
-        played.is_abandoned(NOW_MS) or (played.is_finished and NOW_MS - played.at_ms > 30 * DAY_MS) for played in some
-    ]
-    chances = found.chances(last)
-    for at, played in enumerate(some):
-        share, age_h = played.position_ms / played.runtime_ms, max(0, NOW_MS - played.at_ms) / HOUR_MS
-        is_last, is_short = played.title_id == last.title_id, played.runtime_ms <= 65 * 60_000
-        x = [
-            share,
-            share**2,
-            math.log1p(age_h),
-            math.cos(age_h / 24 * 2 * math.pi),
-            played.session_id == last.session_id,
-            is_last,
-        ]
-        z = np.dot(WEIGHTS, [*x, is_short, is_short and is_last]) + BIAS
-        assert chances[at] == pytest.approx(1 / (1 + math.exp(-z)))
-    assert found.features(last).shape == (len(FEATURES), len(some))
+@given(bookmarks, bookmarks)
+def test_the_chance_is_the_logistic_of_what_the_bookmark_says(played: Played, last: Played) -> None:
+    share, age_h = played.position_ms / played.runtime_ms, max(0, NOW_MS - played.at_ms) / HOUR_MS
+    is_last, is_short = played.title_id == last.title_id, played.runtime_ms <= 65 * 60_000
+    x = [share, share**2, math.log1p(age_h), math.cos(age_h / 24 * 2 * math.pi), played.session_id == last.session_id, is_last]
+    expected = [*x, is_short, is_short and is_last]
+    assert features(played, last, NOW_MS) == pytest.approx(expected)
+    assert len(expected) == len(FEATURES) == len(WEIGHTS)
+    assert chance(played, last, NOW_MS) == pytest.approx(1 / (1 + math.exp(-(np.dot(WEIGHTS, expected) + BIAS))))
 
 
 def test_the_episode_of_the_last_evening_comes_before_a_film_and_before_one_of_long_ago() -> None:
@@ -78,13 +67,9 @@ def test_the_row_is_likelier_wanted_the_day_after_than_weeks_later() -> None:
     soon, late = (drafted(ContinueWatching(), context_of(history, now_ms=NOW_MS + days * DAY_MS))[0] for days in (1, 20))
     assert soon.chance is not None and late.chance is not None
     assert 0.0 < late.chance < soon.chance < 1.0
-    (one,) = drafted(ContinueWatching(), context_of(history[:1], now_ms=NOW_MS + DAY_MS))
-    assert one.chance is not None
-    (other,) = drafted(ContinueWatching(), context_of(history[1:], now_ms=NOW_MS + DAY_MS))
-    assert other.chance is not None
-    both = Bookmarks.of(context_of(history).state.in_progress(), NOW_MS + DAY_MS)
-    last = context_of(history).state.played[-1]
-    assert soon.chance == pytest.approx(1 - np.prod(1 - both.chances(last)))
+    state = context_of(history).state
+    chances = [chance(played, state.played[-1], NOW_MS + DAY_MS) for played in state.in_progress()]
+    assert soon.chance == pytest.approx(1 - np.prod([1 - value for value in chances]))
 
 
 @pytest.mark.parametrize("history", [[], [play("t1", 0.95)], [play("t1", 0.5), thumb("t1", False)], [play("t999", 0.5)]])
@@ -98,14 +83,19 @@ def test_a_bookmark_far_into_a_very_long_title_is_told() -> None:
 
 
 def test_the_published_model_orders_better_than_by_last_watched_in_a_world_it_does_not_know() -> None:
-    found = continuing.measure(members=300, titles=150, plays=9_000, seed=11)
+    found = bench.measure(members=300, titles=150, plays=9_000, seed=11)
     assert found.published.within > found.recency.within + 0.05
     assert found.published.row_auc > found.recency.row_auc
     assert found.model.row_chance == pytest.approx(found.model.row_rate, abs=0.05)
     assert found.model.auc == pytest.approx(found.published.auc, abs=0.03)
-    assert "fitted now" in continuing.table(found)
+    assert "fitted now" in bench.table(found)
+
+
+def test_a_world_in_which_nothing_is_continued_fits_nothing() -> None:
+    with pytest.raises(InputError, match="10 plays are too few to tell what is continued"):
+        bench.measure(members=50, titles=150, plays=10, seed=1)
 
 
 def test_the_area_under_the_curve_counts_pairs() -> None:
     score, is_positive = np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, True, False, True])
-    assert continuing.auc(score, is_positive) == pytest.approx((1 + 0.5 + 1 + 1) / 4)
+    assert bench.auc(score, is_positive) == pytest.approx((1 + 0.5 + 1 + 1) / 4)
