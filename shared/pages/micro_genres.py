@@ -14,6 +14,7 @@ TAGS = 4
 """Tags of a title that are looked at: the first, which fit it most."""
 GENRES = 4
 
+_SAME_STEM = 5
 _NOUNS = {
     "Action": "Action Titles", "Adventure": "Adventures", "Animation": "Animated Titles", "Children's": "Children's Titles",
     "Comedy": "Comedies", "Crime": "Crime Stories", "Documentary": "Documentaries", "Drama": "Dramas", "Family": "Family Titles",
@@ -62,7 +63,7 @@ def micro_genres(title: Title) -> Iterator[MicroGenre]:
         if title.origin:
             yield MicroGenre(genre, None, title.origin)
         for tag in title.tags[:TAGS]:
-            if tag == genre:
+            if tag[:_SAME_STEM].lower() == genre[:_SAME_STEM].lower():  # nobody looks for romantic romances
                 continue
             yield MicroGenre(genre, tag)
             if title.origin:

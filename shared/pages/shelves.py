@@ -32,8 +32,9 @@ MICRO_POOL = 48
 """Best micro-genres that the rows are chosen from, so that they differ."""
 SAME_PART = 2
 """Micro-genre rows that may share a genre, a tag or an origin."""
-FULL_ROWS = 2.0
-"""A micro-genre with titles for so many rows is full; one with fewer is wanted less, since rows above take some of them."""
+SCARCE_ROWS, FULL_ROWS = 1.5, 2.5
+"""Rows above take some of a micro-genre's titles: with fewer than for `SCARCE_ROWS` it has no row, and up to `FULL_ROWS` it is
+wanted the more the more it has."""
 ROW_LENGTHS = 3
 """Row lengths of titles on each shelf of a request, since rows above take some."""
 
@@ -97,7 +98,8 @@ class Shelves:
         found = self._fullness.get(row_length)
         if found is None:
             sizes = self.sizes[self.genres :]
-            found = np.where(sizes < row_length, 0.0, np.minimum(1.0, sizes / (FULL_ROWS * row_length))).astype(np.float32)
+            is_scarce = sizes < SCARCE_ROWS * row_length
+            found = np.where(is_scarce, 0.0, np.minimum(1.0, sizes / (FULL_ROWS * row_length))).astype(np.float32)
             self._fullness[row_length] = found
         return found
 

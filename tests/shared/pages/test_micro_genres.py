@@ -26,11 +26,12 @@ def test_names_read_as_people_say_them(micro_genre: MicroGenre, name: str, key: 
 
 
 def test_a_title_belongs_to_all_that_its_genres_tags_and_origin_make() -> None:
-    title = Title("t1", "One", ("Drama", "Crime"), tags=("Tense", "Crime"), origin="DK")
+    title = Title("t1", "One", ("Drama", "Crime"), tags=("Tense", "Crime", "Dramatic"), origin="DK")
     names = [micro_genre.name for micro_genre in micro_genres(title)]
     assert names == [
         "Dramas from Denmark", "Tense Dramas", "Tense Dramas from Denmark", "Crime Dramas", "Crime Dramas from Denmark",
-        "Crime Stories from Denmark", "Tense Crime Stories", "Tense Crime Stories from Denmark",
+        "Crime Stories from Denmark", "Tense Crime Stories", "Tense Crime Stories from Denmark", "Dramatic Crime Stories",
+        "Dramatic Crime Stories from Denmark",
     ]  # fmt: skip
     assert list(micro_genres(Title("t2", "Two", ("Drama",)))) == []
 
