@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from online.recommender import Recommender
+    from online.records import MemberRecord
     from online.requesting import Asking
     from shared.pages.answers import Cell, Fallback, MoreOfRow, Page, Recommendation, Row, Tier
     from shared.pages.drafts import Draft, RowBuilder, RowContext
@@ -25,6 +26,7 @@ __all__ = [
     "Draft",
     "Explanation",
     "Fallback",
+    "MemberRecord",
     "MoreOfRow",
     "Page",
     "Recommendation",
@@ -42,6 +44,7 @@ _HOMES = {
     "Draft": "shared.pages.drafts",
     "Explanation": "shared.pages.explaining",
     "Fallback": "shared.pages.answers",
+    "MemberRecord": "online.records",
     "MoreOfRow": "shared.pages.answers",
     "Page": "shared.pages.answers",
     "Recommendation": "shared.pages.answers",

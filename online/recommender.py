@@ -8,6 +8,7 @@ from memory, and the answer says so. Calls in a thread, in an event loop and for
 import asyncio
 import logging
 import os
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -25,12 +26,13 @@ from online.fetching import Asker, Question, Wanted, facts_without
 from online.impressions import ImpressionLog
 from online.plans import Plan, Plans
 from online.reading import Overloaded, Reading
+from online.records import MemberRecord, ask_records, records_of
 from online.requesting import Asking, checked_k, checked_members, checked_request, checked_shown
 from online.resp import ReadError
 from online.standby import Ready, Standby
 from shared import config as configuration
 from shared.config import Config
-from shared.errors import InputError
+from shared.errors import InputError, UnavailableError
 from shared.pages.answers import Fallback, MoreOfRow, Page, Recommendation, Row, Tier
 from shared.pages.assembly import make_rows, page_tier
 from shared.pages.begun import titles_to_continue
@@ -176,6 +178,21 @@ class Recommender(AbstractContextManager["Recommender"]):
         requests = [self._ask(member_id, k, asked) for member_id in checked_members(member_ids)]
         with self._slots.taken(requests):
             return [self._answer_list(*each) for each in zip(requests, self._read(requests), strict=True)]
+
+    def records(self, member_ids: Sequence[str]) -> list[MemberRecord]:
+        """The live records of many members in one read.
+
+        Raises
+        ------
+        InputError : the argument cannot be used.
+        UnavailableError : Redis did not answer within the deadline, or refused a read.
+        """
+        members = checked_members(member_ids)
+        until_s = time.monotonic() + self._config.online.deadline_ms / 1000
+        try:
+            return records_of(members, self._reading.read(ask_records(self._config.redis.namespace, members), until_s))
+        except ReadError as error:
+            raise UnavailableError(f"the records of {len(members)} members could not be read: {error}") from None
 
     async def page_async(self, member_id: str, *, after: str | None = None, **asked: Unpack[Asking]) -> Page:
         """`page`, without holding up the event loop while Redis answers."""

@@ -11,7 +11,8 @@ import redis
 
 from infra.local.redis_server import RedisServer
 from online import Page, Recommender
-from shared.errors import InputError
+from shared import state
+from shared.errors import InputError, UnavailableError
 from tests.online.plays import play, write_events
 from tests.online.snapshot_builder import NOW_MS, build_snapshot, online_config, write_snapshot
 
@@ -44,6 +45,17 @@ def test_many_members_in_one_call_get_what_each_would_get_alone(recommender: Rec
         recommender.pages("m1")
     with pytest.raises(InputError, match="member_id is 7"):
         recommender.recommend_many(["m1", 7])  # type: ignore[list-item]
+
+
+def test_many_records_come_in_one_read(recommender: Recommender) -> None:
+    records = recommender.records([*MEMBERS, "nobody"])
+    assert [record.member_id for record in records] == [*MEMBERS, "nobody"]
+    for number, record in enumerate(records[:-1]):
+        assert {played.title_id for played in record.state.played} == {f"t{number}", f"t{number + 40}"}
+    assert records[0].fence["plays"].offset == 2
+    assert (records[-1].state, records[-1].fence) == (state.EMPTY, {})
+    with pytest.raises(UnavailableError, match="the records of 1 members could not be read"):
+        Recommender(online_config("redis://127.0.0.1:1/0", "x")).records(["m1"])
 
 
 def test_event_loops_get_the_same(recommender: Recommender) -> None:
