@@ -9,6 +9,7 @@ and a second run ends in an instant.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -30,7 +31,8 @@ from shared.java import find_java, java_version  # noqa: E402
 
 UV_VERSION = "0.13.8"
 PYTHONS = ((3, 11), (3, 12))
-EXTRAS = "offline,nearline,online,media,local,bench,dev"
+EXTRAS = "offline,nearline,online,serve,media,local,bench,dev"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DISK_GB = 7  # what a full install takes, with room to unpack
 
 VENV = ROOT / ".venv"
@@ -78,6 +80,7 @@ def set_up() -> None:
     """All steps in order; each leaves alone what is there already."""
     _say(f"setting up in {ROOT} (log: {LOG.relative_to(ROOT)})")
     _need_java()
+    _want_browser()
     _need_uv()
     _need_venv()
     _install()
@@ -141,6 +144,18 @@ def _need_java() -> None:
             raise
         java = _install_java()
     _say(f"Java {java_version(java)} at {java}")
+
+
+def _want_browser() -> None:
+    """A browser for the tests of the pages for people; without one they are skipped, so nothing here ends the set-up."""
+    if any(shutil.which(name) for name in BROWSERS) or not _is_debian_root():
+        return
+    with contextlib.suppress(UnavailableError, OSError):
+        _apt_update()
+        _apt_install("chromium")
+        _say(f"Chromium at {shutil.which('chromium')}")
+        return
+    _say("no Chromium could be installed: the tests of the pages for people will be skipped")
 
 
 def _install_java() -> Path:
@@ -239,6 +254,7 @@ def _is_debian_root() -> bool:
     return os.geteuid() == 0 and Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None
 
 
+@functools.cache
 def _apt_update() -> None:
     _say("updating the package lists (apt-get update) …")
     _run(["apt-get", "update"], APT_LIMIT_S, "apt-get update")

@@ -6,10 +6,10 @@ import click
 import msgspec
 
 from online.experiments_command import experiments
+from online.explain_command import explain, silent
 from online.recommender import Recommender
 from shared import cli, config
-from shared.config import Config
-from shared.errors import InputError
+from shared.errors import InputError, UnavailableError
 from shared.pages.answers import Page, Recommendation
 from shared.whole_files import writable, write_whole
 
@@ -21,6 +21,7 @@ def main() -> None:
 
 
 main.add_command(experiments)
+main.add_command(explain)
 
 
 @main.command()
@@ -50,7 +51,7 @@ def page(
 ) -> None:
     """Print the home page of MEMBER. Nothing is logged as shown."""
     before = None if before_path is None else _read_page(before_path)
-    with Recommender(_silent(config_path)) as recommender:
+    with Recommender(silent(config_path)) as recommender:
         answer = recommender.page(member, device=device, country=country)
     if html_path is not None:
         from online.drawing import draw_page
@@ -76,7 +77,7 @@ def page(
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def recommend(member: str, config_path: str | None, k: int, country: str | None, as_json: bool) -> None:
     """Print the best titles for MEMBER to begin, best first."""
-    with Recommender(_silent(config_path)) as recommender:
+    with Recommender(silent(config_path)) as recommender:
         answer = recommender.recommend(member, k, country=country)
     if as_json:
         click.echo(msgspec.json.encode(answer))
@@ -87,10 +88,20 @@ def recommend(member: str, config_path: str | None, k: int, country: str | None,
         click.echo("Nothing can be recommended; `python -m online page` says why.")
 
 
-def _silent(config_path: str | None) -> Config:
-    """The configuration without impressions: looking at a page from a terminal is not showing it to the member."""
+@main.command()
+@cli.config_option
+@click.option("--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 is every address. Default: [serve] host.")
+@click.option("--port", metavar="N", type=click.IntRange(0, 65535), help="0 takes any free one. Default: [serve] port.")
+@click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes. Default: [serve] workers.")
+def serve(config_path: str | None, **options: str | int | None) -> None:
+    """Serve pages and lists over HTTP, and pages for people in a browser, until SIGTERM or Ctrl-C."""
     loaded = config.load(config_path)
-    return msgspec.structs.replace(loaded, online=msgspec.structs.replace(loaded.online, log_impressions=False))
+    try:
+        from online.service.server import serve as run
+    except ModuleNotFoundError as error:
+        raise UnavailableError(f"serving over HTTP needs {error.name}: install the extra `marquee[serve]`") from None
+    given = {name: value for name, value in options.items() if value is not None}
+    run(msgspec.structs.replace(loaded, serve=msgspec.structs.replace(loaded.serve, **given)), config_path)
 
 
 def _line(item: Recommendation) -> str:

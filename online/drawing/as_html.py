@@ -88,19 +88,20 @@ def draw_page(page: Page, *, before: Page | None = None, headline: str | None = 
     UnavailableError : jinja2 is not installed.
     """
     changes = None if before is None else page_differences(before, page)
-    sheet = Sheet(page, "Now", changes, True, _row_names(page, before))
+    sheet = Sheet(page, "Now", changes, True, row_names(page, before))
     return _render([sheet], headline, changes)
 
 
 def draw_change(before: Page, after: Page, headline: str) -> str:
     """Two pages in one HTML document, with tabs to go between them; the later one is shown first. See `draw_page`."""
     changes = page_differences(before, after)
-    names = _row_names(before, after)
+    names = row_names(before, after)
     sheets = [Sheet(before, "Before", changes, False, names), Sheet(after, "After", changes, True, names)]
     return _render(sheets, headline, changes)
 
 
-def _row_names(*pages: Page | None) -> dict[str, str]:
+def row_names(*pages: Page | None) -> dict[str, str]:
+    """Row key to name, of some pages."""
     return {row.key: row.name for page in pages if page is not None for row in page.rows}
 
 

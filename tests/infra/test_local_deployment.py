@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.setup import UV_VERSION
+from online.service.app import FOR_PROGRAMS
 from shared import config as configuration
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -38,20 +39,40 @@ def test_images_use_the_set_up_s_uv_and_the_tested_python() -> None:
 
 
 @pytest.mark.slow
-def test_every_worker_command_is_one_that_the_worker_knows() -> None:
+@pytest.mark.parametrize(
+    ("layer", "command", "files"),
+    [
+        ("nearline", "worker", ("compose.yaml", "k8s/nearline.yaml", "systemd/marquee-nearline@.service")),
+        ("online", "serve", ("compose.yaml", "k8s/online.yaml", "systemd/marquee-online.service")),
+    ],
+)
+def test_every_service_is_started_by_a_command_that_its_layer_knows(layer: str, command: str, files: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "nearline", "worker", "--help"],
+        [sys.executable, "-m", layer, command, "--help"],
         cwd=INFRA.parent,
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    for name in ("compose.yaml", "k8s/nearline.yaml", "systemd/marquee-nearline@.service"):
-        lines = [line for line in (INFRA / name).read_text().splitlines() if re.search(r"\bworker\b.*--config", line)]
+    for name in files:
+        lines = [line for line in (INFRA / name).read_text().splitlines() if re.search(rf"\b{command}\b.*--config", line)]
         assert lines, name
-        for option in re.findall(r"--[a-z-]+", lines[0].partition("worker")[2]):
+        for option in re.findall(r"--[a-z-]+", lines[0].partition(command)[2]):
             assert option in done.stdout, (name, option)
+
+
+def test_the_server_s_images_and_probes_meet_its_port_and_paths() -> None:
+    port = configuration.Config().serve.port
+    for place in ("compose", "k8s"):
+        assert configuration.load(INFRA / place / "marquee.toml").serve.host == "0.0.0.0"
+    paths = {route.path for route in FOR_PROGRAMS}
+    for name in ("compose.yaml", "k8s/online.yaml"):
+        text = (INFRA / name).read_text()
+        assert re.search(rf"(containerPort: |:){port}\b", text), name
+        probed = set(re.findall(rf"localhost:{port}(/health/\w+)|path: (/health/\w+)", text))
+        assert probed and {path for pair in probed for path in pair if path} <= paths
+    assert "FROM base AS online" in (INFRA / "Dockerfile").read_text()
 
 
 @pytest.mark.slow
@@ -90,3 +111,4 @@ def test_the_kubernetes_files_build() -> None:
     kinds = re.findall(r"^kind: (\w+)", done.stdout, re.MULTILINE)
     assert {"StatefulSet", "CronJob", "ConfigMap", "Deployment"} <= set(kinds)
     assert "image: marquee-nearline:0.1.0" in done.stdout
+    assert "image: marquee-online:0.1.0" in done.stdout

@@ -100,6 +100,24 @@ def test_an_unknown_argument_is_refused(checkout: Path) -> None:
     assert done.stderr == "error: infra/setup.py knows no argument '--frieze'; there is only --freeze\n"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0 or not Path("/etc/debian_version").exists(), reason="not root on Debian")
+@pytest.mark.parametrize("says", ["E: Unable to locate package chromium", ""])
+def test_a_browser_that_cannot_be_installed_does_not_end_the_set_up(checkout: Path, tmp_path: Path, says: str) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    if says:  # an apt-get that finds nothing, as one does without a network; otherwise there is none at all
+        (bare / "apt-get").write_text(f"#!/bin/sh\necho '{says}' >&2\nexit 100\n")
+        (bare / "apt-get").chmod(0o755)
+    code = "import runpy; runpy.run_path('infra/setup.py')['_want_browser'](); print('went on')"
+    environment = {**os.environ, "PATH": str(bare), "PYTHONPATH": str(checkout)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=checkout, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "went on"
+    assert ("no Chromium could be installed" in done.stdout) == bool(says)
+
+
 def test_constraints_hold_versions_and_no_address() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]

@@ -1,0 +1,139 @@
+"""The one place that calls the request library for the server, and the state and feedback that pages for people add to it.
+
+A call waits for Redis in the event loop and then works for less than a millisecond, which is not worth the way to a thread and
+back. What only people ask for, whole states and scans of keys, takes longer and goes to threads.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio.to_thread
+import msgspec
+from anyio import CapacityLimiter
+
+from online import metrics
+from online.impressions import ImpressionLog
+from online.recommender import Recommender
+from online.sending import EventSender, Record
+from online.service.faults import NotFoundError, NotReadyError
+from online.service.members import Members
+from online.service.queries import Viewing
+from online.similar import similar_titles
+from shared import events
+from shared.config import Config
+from shared.errors import UnavailableError
+from shared.events import Feedback
+from shared.pages.answers import Page, Recommendation
+from shared.pages.serving import Serving
+from shared.state import EMPTY, MemberState
+
+LOOKING_THREADS = 4
+"""People's requests that wait for Redis at once."""
+
+T = TypeVar("T")
+
+
+class Asker:
+    """The request library as the server's handlers call it. Opening it loads the snapshot, which may take a while.
+
+    Attributes
+    ----------
+    members : what Redis knows about members, for pages for people.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        # People look at pages too, and that is not showing them to the member: the server accounts for those that it was.
+        silent = msgspec.structs.replace(config, online=msgspec.structs.replace(config.online, log_impressions=False))
+        self._recommender = Recommender(silent)
+        online = config.online
+        self._impressions = ImpressionLog(config.kafka, online.impressions_buffer) if online.log_impressions else None
+        self._feedback: EventSender[Feedback] = EventSender(
+            config.kafka, config.kafka.feedback_topic, config.serve.feedback_buffer, "feedback events", metrics.FEEDBACK, _record
+        )
+        self.members = Members(config.redis)
+        self._threads = CapacityLimiter(LOOKING_THREADS)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a snapshot is loaded."""
+        return self._recommender.snapshot is not None
+
+    @property
+    def serving(self) -> Serving:
+        """The snapshot that is served at the moment.
+
+        Raises
+        ------
+        NotReadyError : none could be loaded yet.
+        """
+        serving = self._recommender.serving
+        if serving is None:
+            raise NotReadyError(f"no snapshot of arm {self.config.online.arm!r} is loaded yet")
+        return serving
+
+    async def page(self, member_id: str, viewing: Viewing, *, is_shown: bool) -> Page:
+        """A member's page; its impression is logged where the member sees it."""
+        _ = self.serving
+        page = await self._recommender.page_async(member_id, **viewing._asdict())
+        if is_shown and page.rows and self._impressions is not None:
+            self._impressions.offer(page)
+        return page
+
+    async def recommend(self, member_id: str, k: int, viewing: Viewing) -> list[Recommendation]:
+        """A member's ranked list."""
+        _ = self.serving
+        return await self._recommender.recommend_async(member_id, k, **viewing._asdict())
+
+    def similar(self, title_id: str, k: int, country: str | None) -> list[Recommendation]:
+        """Titles like a title.
+
+        Raises
+        ------
+        NotFoundError : the snapshot does not have it.
+        """
+        serving = self.serving
+        if title_id not in serving.index:
+            raise NotFoundError(f"snapshot {serving.version!r} has no title {title_id[:64]!r}")
+        return similar_titles(serving, title_id, k, country)
+
+    async def state(self, page: Page) -> MemberState:
+        """The live state that a page was made from; where it was made from none, the one in Redis if that answers by now."""
+        if page.reasons is not None:
+            return page.reasons.facts.state
+        try:
+            return await self._in_thread(lambda: self.members.states([page.member_id])[0])
+        except UnavailableError:  # the page's fallbacks tell it
+            return EMPTY
+
+    async def sample(self, wanted: str) -> list[tuple[str, MemberState]]:
+        """Some members with their states; see `Members.sample`."""
+        version = self._recommender.snapshot
+        return await self._in_thread(lambda: self.members.sample(version, wanted))
+
+    def take_feedback(self, feedback: Feedback) -> bool:
+        """Take feedback to send to Kafka later; False when too much waits already."""
+        return self._feedback.offer(feedback)
+
+    async def close(self) -> None:
+        """Send what is buffered, within Kafka's time limit, and let go of everything."""
+        limit_s = self.config.kafka.timeout_s
+        senders = [sender.close for sender in (self._impressions, self._feedback) if sender is not None]
+        await asyncio.gather(*(asyncio.to_thread(close, limit_s) for close in senders))  # the time passes for both at once
+        await self._recommender.close_async()
+        self.members.close()
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        # A request whose time is up does not wait for its thread, which ends by itself at the deadline of Redis.
+        return await anyio.to_thread.run_sync(call, limiter=self._threads, abandon_on_cancel=True)
+
+
+def new_event_id() -> str:
+    """An id for an event that came without one."""
+    return uuid.uuid4().hex
+
+
+def _record(feedback: Feedback) -> Record:
+    return Record(feedback.member_id.encode(), events.encode(feedback))

@@ -1,0 +1,80 @@
+"""`python -m online serve` as a process: it listens, answers, and ends in order when it is told to."""
+
+import json
+import signal
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import redis
+from kafka import KafkaConsumer
+
+from infra.local.ports import free_port
+from infra.local.redis_server import RedisServer
+from infra.local.settings import to_toml
+from shared import events
+from shared.config import Config
+from shared.store import connect
+from tests.online.service.running import ask, serving, wait_ready
+from tests.online.snapshot_builder import build_snapshot, write_snapshot
+
+pytestmark = pytest.mark.slow
+
+
+def test_sigterm_sends_what_is_buffered_and_ends_with_0(config: Config, tmp_path: Path) -> None:
+    client = connect(config.redis)
+    write_snapshot(client, config.redis.namespace, "v1", build_snapshot())
+    client.close()
+    file = tmp_path / "marquee.toml"
+    file.write_text(to_toml(config))
+    with serving(file) as (process, address):
+        wait_ready(address)
+        pages = [json.loads(ask(f"{address}page/m{number}")[1])["page_id"] for number in range(5)]
+        ask(f"{address}member?id=m1")  # looked at, not shown
+        body = json.dumps({"member_id": "m1", "title_id": "t4", "kind": "thumbs_up"}).encode()
+        request = urllib.request.Request(f"{address}feedback", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            event_id = json.load(reply)["event_id"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    consumer = KafkaConsumer(
+        config.kafka.impressions_topic,
+        config.kafka.feedback_topic,
+        bootstrap_servers=config.kafka.bootstrap_servers,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=20_000,
+    )
+    try:
+        records = [next(consumer) for _ in range(6)]
+    finally:
+        consumer.close()
+    shown = [events.decode_impression(r.value, r.key) for r in records if r.topic == config.kafka.impressions_topic]
+    assert sorted(impression.page_id for impression in shown) == sorted(pages)
+    (given,) = [events.decode_feedback(r.value, r.key) for r in records if r.topic == config.kafka.feedback_topic]
+    assert (given.event_id, given.title_id, given.kind) == (event_id, "t4", "thumbs_up")
+
+
+def test_several_processes_count_together(redis_server: RedisServer, client: redis.Redis, namespace: str, tmp_path: Path) -> None:
+    write_snapshot(client, namespace, "v1", build_snapshot())
+    file = tmp_path / "marquee.toml"
+    file.write_text(f'[redis]\nurl = "{redis_server.url}"\nnamespace = "{namespace}"\n[online]\nlog_impressions = false\n')
+    with serving(file, "--workers", "2") as (process, address):
+        wait_ready(address)
+        for _ in range(10):
+            assert ask(f"{address}similar/t3?k=2")[0] == 200
+        deadline_s = time.monotonic() + 30  # a request is counted just after its reply has gone
+        while b'http_requests_total{route="/similar/{title:path}",status="200"} 10.0' not in ask(f"{address}metrics")[1]:
+            assert time.monotonic() < deadline_s, ask(f"{address}metrics")[1].decode()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def test_it_starts_and_ends_without_redis(tmp_path: Path) -> None:
+    file = tmp_path / "marquee.toml"
+    file.write_text(f'[redis]\nurl = "redis://127.0.0.1:{free_port()}/0"\n')
+    with serving(file) as (process, address):
+        status, body = ask(f"{address}health/ready")
+        assert (status, json.loads(body)["error"]["code"]) == (503, "not-ready")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
