@@ -35,6 +35,8 @@ from shared.pages.serving import Scores
 
 MOST_UNREST = 1e3
 """Outweighs whatever else a row can gain: with a stability of 1 the last page's order stays."""
+WORTHLESS = 1e-9
+"""Where the best row is worth no more, relevance is not made comparable with the rest."""
 
 
 class ScoredPlacing(Placing):
@@ -65,13 +67,12 @@ class ScoredPlacing(Placing):
         self._overtaken = _overtaken(self.drafts, view.previous, view.settings.stability)  # (drafts, drafts)
         self._reprice()
 
-        self._unit = 1.0
-        self._windows = Windows(self.flat, self.lengths, view) if len(self.flat) else None
-        if self._windows is not None:
-            offers = self._windows.offers(self.is_free)  # (drafts, genres + 1)
-            self._unit = float(offers[:, -1].max()) or 1.0
-            self._windows.rescale(self._unit)
-            self._note(offers / np.float32(self._unit))
+        self._windows = Windows(self.flat, self.lengths, view)
+        relevance = self._windows.relevance(self.is_free)  # (drafts,)
+        best = relevance.max(initial=0.0)
+        self._unit = best if best > WORTHLESS else np.float32(1.0)
+        self._windows.rescale(self._unit)
+        self._note(relevance / self._unit)
 
     def restart(self) -> None:
         """Begin an empty page."""
@@ -92,11 +93,11 @@ class ScoredPlacing(Placing):
 
     def refresh(self) -> None:
         """Look at the titles that are free now in what all drafts offer."""
-        if self._windows is not None:
-            self._note(self._windows.offers(self.is_free))
+        self._note(self._windows.relevance(self.is_free))
 
-    def _note(self, offers: Scores) -> None:
-        self._offers[:, : self._any] = offers
+    def _note(self, relevance: Scores) -> None:
+        offers = self._offers[:, : self._any]  # (drafts, genres + 1)
+        np.multiply(relevance[:, None], self._windows.mix, out=offers)
         np.subtract(1.0, offers[:, :-1], out=self._kept)
         np.maximum(self._kept, 0.0, out=self._kept)
 
@@ -112,7 +113,7 @@ class ScoredPlacing(Placing):
         """What a draft adds if it comes next with these places, exactly."""
         places = places[: len(self._right)]
         titles = self.titles[index].take(places)  # (cells,)
-        worth = weights(titles, self.view) * self._right[: len(places)] / np.float32(self._unit)  # (cells,)
+        worth = weights(titles, self.view) * self._right[: len(places)] / self._unit  # (cells,)
         if self.drafts[index].owns:
             worth *= self.is_free.take(titles)
         relevance = worth.dot(self.view.genre_shares.take(titles, axis=0))  # (genres + 1,)

@@ -7,7 +7,7 @@ from shared.pages.policies.objective import ScoredPlacing
 from shared.pages.policies.placing import placed_once
 from shared.pages.policies.view import PageView, Placed
 
-REFRESHED_AT = frozenset((1, 3, 8))
+REFRESHED_AT = frozenset((1, 4))
 """Rows placed at which it is looked at anew which titles are still free in all drafts. What the rows above did to genres, kinds
 and the last page's order counts at once; which titles they took changes less the more rows there are."""
 
@@ -26,9 +26,10 @@ def greedy(drafts: Sequence[Draft], view: PageView) -> ScoredPlacing:
     for _ in placing.drafts:
         if placing.is_full:
             break
-        if len(placing.rows) in REFRESHED_AT:
-            placing.refresh()
         due = placing.due()
         index = int(placing.gains().argmax()) if due is None else due
-        placing.put(index, placing.places(index))
+        places = placing.places(index)
+        placing.put(index, places)
+        if places is not None and len(placing.rows) in REFRESHED_AT:
+            placing.refresh()
     return placing

@@ -28,7 +28,7 @@ def moved(name: str, stability: float, seed: int) -> float:
 @scored
 def test_a_page_moves_less_the_more_stability_counts(name: str) -> None:
     means = [np.mean([moved(name, stability, seed) for seed in range(10)]) for stability in (0.0, 0.3, 0.6, 0.9, 1.0)]
-    assert means[0] > 0.3
+    assert means[0] > 0.2
     assert all(np.diff(means) <= 0.01)
     assert means[-1] == 0.0
 
