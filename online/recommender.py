@@ -10,22 +10,22 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from online import metrics
-from online.admission import Admission, InHand
+from online.admission import Admission
 from online.allocation import Allocator
 from online.arms import Arms
-from online.deadline import Allowance, Late, Stopwatch
-from online.fetching import Asker, Question, Wanted, facts_without
+from online.asked import Asked, without_data
+from online.deadline import Allowance, Stopwatch
+from online.fetch import Fetch
+from online.fetching import Asker, Wanted
 from online.impressions import ImpressionLog
-from online.plans import Plan, Plans
-from online.reading import Overloaded, Reading
+from online.plans import Plans
 from online.records import MemberRecord, ask_records, records_of
 from online.requesting import Asking, checked_k, checked_members, checked_request, checked_shown
 from online.resp import ReadError
@@ -34,7 +34,7 @@ from shared import config as configuration
 from shared.config import Config
 from shared.errors import InputError, UnavailableError
 from shared.pages.answers import Fallback, MoreOfRow, Page, Recommendation, Row, Tier
-from shared.pages.assembly import make_rows, page_tier
+from shared.pages.assembly import make_rows
 from shared.pages.begun import titles_to_continue
 from shared.pages.blending import POPULAR_POOL
 from shared.pages.cursor import Cursor, decode, encode, more_places
@@ -44,27 +44,10 @@ from shared.pages.exploring import draw
 from shared.pages.facts import Facts
 from shared.pages.listing import listed
 from shared.pages.policies import Placed
-from shared.pages.request import Request
 from shared.pages.serving import Serving
 from shared.pages.viewing import view_of
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Asked(InHand):
-    """One request on its way: what it asked for, and what it was allocated."""
-
-    request: Request
-    plan: Plan
-    allocation: Mapping[str, str]
-    serving: Serving | None
-    question: Question
-    watch: Stopwatch
-    k: int  # 0 for a page
-    above: Cursor | None = None
-    is_outdated: bool = False  # it was asked to go on from a page of another snapshot
-    refused: str = ""
 
 
 class Recommender(AbstractContextManager["Recommender"]):
@@ -86,10 +69,10 @@ class Recommender(AbstractContextManager["Recommender"]):
         self._allocator = Allocator(config, self._plans)
         self._allowance = Allowance(config.online.deadline_ms, config.online.deadline_shares)
         self._asker = Asker(config)
-        self._reading = Reading(config)
         self._slots = Admission(config.online.concurrency)
         self._standby = Standby(self._plans.default.builders)
         self._arms = Arms(config, self._allocator.arms)
+        self._fetch = Fetch(config, self._allowance, self._arms, self._allocator)
         self._impressions = (
             ImpressionLog(config.kafka, config.online.impressions_buffer) if config.online.log_impressions else None
         )
@@ -132,7 +115,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         """
         request = self._ask(member_id, 0, asked, after)
         with self._slots.taken([request]):
-            return self._answer_page(request, self._read([request])[0])
+            return self._answer_page(request, self._fetch.read([request])[0])
 
     def more_of_row(self, member_id: str, key: str, *, after: str, shown: int, **asked: Unpack[Asking]) -> MoreOfRow:
         """How a row of a page goes on to the right, without repeats from the page; its impression is logged.
@@ -153,7 +136,9 @@ class Recommender(AbstractContextManager["Recommender"]):
         if key not in request.above.rows:
             raise InputError(f"the page has no row {key!r}; its rows are {', '.join(request.above.rows)}")
         with self._slots.taken([request]):
-            return self._answer_row(request, request.serving, request.above, self._read([request])[0], key, checked_shown(shown))
+            return self._answer_row(
+                request, request.serving, request.above, self._fetch.read([request])[0], key, checked_shown(shown)
+            )
 
     def recommend(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """The best titles for a member to begin, best first; see `page`. What is in progress is left to Continue Watching.
@@ -164,20 +149,20 @@ class Recommender(AbstractContextManager["Recommender"]):
         """
         request = self._ask(member_id, checked_k(k), asked)
         with self._slots.taken([request]):
-            return self._answer_list(request, self._read([request])[0])
+            return self._answer_list(request, self._fetch.read([request])[0])
 
     def pages(self, member_ids: Sequence[str], **asked: Unpack[Asking]) -> list[Page]:
         """The pages of many members from one round trip; see `page`."""
         requests = [self._ask(member_id, 0, asked) for member_id in checked_members(member_ids)]
         with self._slots.taken(requests):
-            return [self._answer_page(*each) for each in zip(requests, self._read(requests), strict=True)]
+            return [self._answer_page(*each) for each in self._in_turn(requests)]
 
     def recommend_many(self, member_ids: Sequence[str], k: int = 20, **asked: Unpack[Asking]) -> list[list[Recommendation]]:
         """The ranked lists of many members from one round trip; see `recommend`."""
         k = checked_k(k)
         requests = [self._ask(member_id, k, asked) for member_id in checked_members(member_ids)]
         with self._slots.taken(requests):
-            return [self._answer_list(*each) for each in zip(requests, self._read(requests), strict=True)]
+            return [self._answer_list(*each) for each in self._in_turn(requests)]
 
     def records(self, member_ids: Sequence[str]) -> list[MemberRecord]:
         """The live records of many members in one read.
@@ -190,7 +175,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         members = checked_members(member_ids)
         until_s = time.monotonic() + self._config.online.deadline_ms / 1000
         try:
-            return records_of(members, self._reading.read(ask_records(self._config.redis.namespace, members), until_s))
+            return records_of(members, self._fetch.reading.read(ask_records(self._config.redis.namespace, members), until_s))
         except ReadError as error:
             raise UnavailableError(f"the records of {len(members)} members could not be read: {error}") from None
 
@@ -198,17 +183,17 @@ class Recommender(AbstractContextManager["Recommender"]):
         """`page`, without holding up the event loop while Redis answers."""
         request = self._ask(member_id, 0, asked, after)
         with self._slots.taken([request]):
-            return self._answer_page(request, await self._read_async(request))
+            return self._answer_page(request, await self._fetch.read_async(request))
 
     async def recommend_async(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """`recommend`, without holding up the event loop while Redis answers."""
         request = self._ask(member_id, checked_k(k), asked)
         with self._slots.taken([request]):
-            return self._answer_list(request, await self._read_async(request))
+            return self._answer_list(request, await self._fetch.read_async(request))
 
     # --- the request ---
 
-    def _ask(self, member_id: str, k: int, asked: Asking, after: str | None = None) -> _Asked:
+    def _ask(self, member_id: str, k: int, asked: Asking, after: str | None = None) -> Asked:
         """Allocate: what the experiments make of this request, and what it needs of Redis."""
         if self._process != os.getpid():
             self._after_fork()
@@ -225,9 +210,15 @@ class Recommender(AbstractContextManager["Recommender"]):
             above, is_outdated = None, True  # its titles mean nothing in another snapshot, so the page begins anew
         question = self._asker.ask(Wanted(request, serving, plan.arm, is_page=not k))
         watch.lap("allocate")
-        return _Asked(request, plan, allocation, serving, question, watch, k, above, is_outdated)
+        return Asked(request, plan, allocation, serving, question, watch, k, above, is_outdated)
 
-    def _answer_page(self, asked: _Asked, facts: Facts) -> Page:
+    def _in_turn(self, requests: Sequence[Asked]) -> Iterator[tuple[Asked, Facts]]:
+        """Fetch for all; each request's own time goes on when its turn comes."""
+        for asked, facts in zip(requests, self._fetch.read(requests), strict=True):
+            asked.watch.go_on()
+            yield asked, facts
+
+    def _answer_page(self, asked: Asked, facts: Facts) -> Page:
         """Blend, rank, rows, page; account."""
         above = asked.above
         page_id = uuid.uuid4().hex if above is None else f"{above.page_id}.{len(above.rows)}"
@@ -241,15 +232,15 @@ class Recommender(AbstractContextManager["Recommender"]):
                 rows, reasons, failed = self._personal_rows(asked, asked.serving, facts, page_id)
             except Exception as error:  # a page without the member's data is better than none
                 rows = self._popular(asked, asked.serving).rows if above is None else ()
-                facts = _without_data(error, facts)
-        page = self._made_page(page_id, asked, facts, rows, failed)
+                facts = without_data(error, facts)
+        page = asked.page(page_id, facts, rows, failed, self._arms.trouble(asked.plan.arm))
         if reasons is not None:
             page.keep_reasons(reasons)
         self._account("page", asked, page.tier, page.fallbacks, page)
         return page
 
     def _personal_rows(
-        self, asked: _Asked, serving: Serving, facts: Facts, page_id: str
+        self, asked: Asked, serving: Serving, facts: Facts, page_id: str
     ) -> tuple[tuple[Row, ...], Reasons, tuple[Fallback, ...]]:
         request, plan, watch, above = asked.request, asked.plan, asked.watch, asked.above
         first_row = 0 if above is None else len(above.rows)
@@ -266,7 +257,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         reasons = Reasons(request, serving, facts, context.blend, context.ranking, asked.allocation, drawn.placed, above, page_id)
         return rows, reasons, failed
 
-    def _context(self, asked: _Asked, serving: Serving, facts: Facts, first_row: int) -> RowContext:
+    def _context(self, asked: Asked, serving: Serving, facts: Facts, first_row: int) -> RowContext:
         """Blend and rank: what row builders look at."""
         request, plan, watch = asked.request, asked.plan, asked.watch
         watch.may_begin("blend")
@@ -280,25 +271,26 @@ class Recommender(AbstractContextManager["Recommender"]):
         limit = first_row + device.rows
         return RowContext(request, serving, facts.state, pool, ranking, limit, device.row_length, facts.trending, facts.seeds)
 
-    def _answer_row(self, asked: _Asked, serving: Serving, above: Cursor, facts: Facts, key: str, shown: int) -> MoreOfRow:
+    def _answer_row(self, asked: Asked, serving: Serving, above: Cursor, facts: Facts, key: str, shown: int) -> MoreOfRow:
         """Blend, rank, rows; account for a page of one row."""
         index, plan = above.rows.index(key), asked.plan
         try:
             context = self._context(asked, serving, facts, len(above.rows))
             drafts, failed = plan.stages.rows(plan.builders, context)
         except Exception as error:
-            drafts, facts, failed = [], _without_data(error, facts), ()
+            drafts, facts, failed = [], without_data(error, facts), ()
         asked.watch.lap("rows")
         draft = next((draft for draft in drafts if draft.key == key), None)
         if draft is None:
             return MoreOfRow(Row(key, key, ()), encode(above))
         places = more_places(draft, above.is_taken(serving.count), shown, plan.format(asked.request.device).row_length)
         rows = make_rows([Placed(draft, places)], serving, context.blend, context.ranking.scores, {}, index, shown)
-        page = self._made_page(f"{above.page_id}.{index}.{shown}", asked, facts, rows if len(places) else (), failed)
+        page_id = f"{above.page_id}.{index}.{shown}"
+        page = asked.page(page_id, facts, rows if len(places) else (), failed, self._arms.trouble(plan.arm))
         self._account("row", asked, page.tier, page.fallbacks, page)
         return MoreOfRow(rows[0], encode(above.right_of(draft, places)))
 
-    def _answer_list(self, asked: _Asked, facts: Facts) -> list[Recommendation]:
+    def _answer_list(self, asked: Asked, facts: Facts) -> list[Recommendation]:
         """Blend, rank; account."""
         answer: list[Recommendation] = []
         serving, request, watch, stages = asked.serving, asked.request, asked.watch, asked.plan.stages
@@ -315,86 +307,24 @@ class Recommender(AbstractContextManager["Recommender"]):
                 begun = titles_to_continue(serving, facts.state, serving.shown_to(request), self._config.online.row_length)
                 answer = listed(serving, pool, ranking, asked.k, {title for title, _ in begun})
             except Exception as error:
-                answer, facts = self._popular(asked, serving).titles[: asked.k], _without_data(error, facts)
+                answer, facts = self._popular(asked, serving).titles[: asked.k], without_data(error, facts)
         self._account("recommend", asked, answer[0].tier if answer else "empty", facts.fallbacks, None)
         return answer
 
-    def _account(self, call: str, asked: _Asked, tier: Tier, fallbacks: Sequence[Fallback], shown: Page | None) -> None:
+    def _account(self, call: str, asked: Asked, tier: Tier, fallbacks: Sequence[Fallback], shown: Page | None) -> None:
         if shown is not None and shown.rows:
             if asked.plan.stages.account is not None:
-                asked.plan.stages.account(shown)
+                try:
+                    asked.plan.stages.account(shown)
+                except Exception:  # a team's own stage must not cost the member the page
+                    log.exception("a page could not be accounted for")
             elif self._impressions is not None:
                 self._impressions.offer(shown)
         asked.watch.lap("account")
         metrics.count(call, tier, fallbacks, asked.watch.seconds)
 
-    def _popular(self, asked: _Asked, serving: Serving) -> Ready:
+    def _popular(self, asked: Asked, serving: Serving) -> Ready:
         return self._standby.of(serving, asked.request, asked.plan.format(asked.request.device))
-
-    def _made_page(self, page_id: str, asked: _Asked, facts: Facts, rows: tuple[Row, ...], failed: tuple[Fallback, ...]) -> Page:
-        request, serving = asked.request, asked.serving
-        trouble = self._arms.trouble(asked.plan.arm)
-        fallbacks = (*(() if trouble is None else (Fallback(*trouble),)), *facts.fallbacks, *failed)
-        if asked.is_outdated:
-            reason = "the page to go on from was made of another snapshot, so this one begins anew"
-            fallbacks = (*fallbacks, Fallback("cursor-outdated", reason))
-        if serving is not None and not rows:
-            fallbacks = (*fallbacks, Fallback("nothing-available", "no title of the catalogue may be shown to this member"))
-        return Page(
-            page_id=page_id,
-            member_id=request.member_id,
-            at_ms=request.now_ms,
-            device=request.device,
-            country=request.country,
-            snapshot=None if serving is None else serving.version,
-            fence={topic: f"{at.epoch}:{at.partition}:{at.offset}" for topic, at in facts.fence.items()},
-            state_age_ms=max(0, request.now_ms - facts.state.updated_at_ms) if facts.fence else None,
-            tier=page_tier(rows),
-            rows=rows,
-            fallbacks=fallbacks,
-            seconds=asked.watch.seconds,
-            allocation=dict(asked.allocation),
-        )
-
-    # --- fetch ---
-
-    def _read(self, requests: Sequence[_Asked]) -> list[Facts]:
-        replies: list[Any] | ReadError
-        try:
-            _refuse(requests)
-            replies = self._reading.read([one for asked in requests for one in asked.question.commands], self._until_s(requests))
-        except ReadError as error:
-            replies = error
-        return self._facts(requests, replies)
-
-    async def _read_async(self, asked: _Asked) -> Facts:
-        try:
-            _refuse([asked])
-            replies: list[Any] | ReadError = await self._reading.read_async(asked.question.commands, self._until_s([asked]))
-        except ReadError as error:
-            replies = error
-        return self._facts([asked], replies)[0]
-
-    def _until_s(self, requests: Sequence[_Asked]) -> float:
-        return requests[0].watch.began_s + self._allowance.fetch_until_s if requests else 0.0
-
-    def _facts(self, requests: Sequence[_Asked], replies: "list[Any] | ReadError") -> list[Facts]:
-        found: list[Facts] = []
-        start = 0
-        for asked in requests:
-            stop = start + len(asked.question.commands)
-            if isinstance(replies, ReadError):
-                facts = facts_without(replies, self._config.online.deadline_ms)
-            else:
-                facts = asked.plan.stages.fetch(asked.question, replies[start:stop])
-                self._arms.notice(asked.plan.arm, facts.pointer)
-            if self._allocator.waits_for_member:
-                is_known = bool(facts.fence) or facts.candidates is not None
-                asked.allocation, asked.plan = self._allocator.allocate(asked.request, is_known)
-            start = stop
-            asked.watch.lap("fetch")
-            found.append(facts)
-        return found
 
     # --- the process ---
 
@@ -403,11 +333,11 @@ class Recommender(AbstractContextManager["Recommender"]):
         if self._impressions is not None:
             self._impressions.close(self._config.kafka.timeout_s)
         self._arms.close(self._config.redis.timeout_s)
-        self._reading.close()
+        self._fetch.reading.close()
 
     async def close_async(self) -> None:
         """`close` within an event loop, whose connection is closed too; the loop is not held up."""
-        await self._reading.close_async()
+        await self._fetch.reading.close_async()
         await asyncio.to_thread(self.close)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -419,19 +349,3 @@ class Recommender(AbstractContextManager["Recommender"]):
         self._arms.start()
         if self._impressions is not None:
             self._impressions = ImpressionLog(self._config.kafka, self._config.online.impressions_buffer)
-
-
-def _refuse(requests: Sequence[_Asked]) -> None:
-    """Raise `Overloaded` where the requests got no slot."""
-    if requests and requests[0].refused:
-        raise Overloaded(requests[0].refused)
-
-
-def _without_data(error: Exception, facts: Facts) -> Facts:
-    """What is left of the facts when a stage failed or had no time: nothing about the member, and why."""
-    if isinstance(error, Late):
-        reason = Fallback("late", str(error))
-    else:
-        log.error("a request failed and was answered from what is popular", exc_info=error)
-        reason = Fallback("internal-error", f"{type(error).__name__}: {error}")
-    return Facts(pointer=facts.pointer, fallbacks=(*facts.fallbacks, reason))

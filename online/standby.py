@@ -1,5 +1,6 @@
 """Pages and lists that are ready before they are needed: what is popular, for requests that cannot have their own."""
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from shared.pages.ranking import in_order
 from shared.pages.request import Request
 from shared.pages.serving import Serving
 from shared.pages.viewing import view_of
+
+log = logging.getLogger(__name__)
 
 KEPT = 256
 """Of snapshots, countries, devices and maturity limits, pages kept ready."""
@@ -42,7 +45,11 @@ class Standby:
         key = serving.version, request.device, request.country, request.ratings
         found = self._ready.get(key)
         if found is None:
-            found = _made(self._builders, serving, request, device)
+            try:
+                found = _made(self._builders, serving, request, device)
+            except Exception:  # then there is nothing, and still an answer
+                log.exception("what is popular could not be shown")
+                return Ready((), [])
             with self._lock:
                 if len(self._ready) >= KEPT:
                     self._ready.clear()
