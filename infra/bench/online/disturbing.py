@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from infra.bench.invented import write_snapshot
-from infra.bench.online.installing import fence_of
 from infra.bench.online.marked import MARKS, MarkedWorld
 from infra.bench.online.server import client_core, cores
 from infra.bench.online.world import World
@@ -22,7 +21,6 @@ from shared import fence as fences
 from shared import keys, state, store
 from shared.config import Config
 from shared.errors import UnavailableError
-from shared.fence import Position
 from shared.snapshots import SnapshotStore, new_version
 from shared.store import StateStore, StateWrite
 
@@ -52,8 +50,8 @@ class Disturbance:
     def __init__(self, work: Work, config: Config, world: World) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._ready, self._stop = spawn.Event(), spawn.Event()
-        self._heard, told = spawn.Pipe(duplex=False)
-        arguments = (work, config, world, self._ready, self._stop, told)
+        self._heard, self._told = spawn.Pipe(duplex=False)
+        arguments = (work, config, world, self._ready, self._stop, self._told)
         self._process = spawn.Process(target=_run, args=arguments, name=work.__name__, daemon=True)
         self.per_s = 0.0
 
@@ -65,12 +63,16 @@ class Disturbance:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
-        if self._heard.poll(STOP_LIMIT_S):
-            self.per_s = self._heard.recv()
-        self._process.join(1.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._told.close()  # the process's end: once that is gone, nothing more is heard
+        try:
+            self.per_s = self._heard.recv() if self._heard.poll(STOP_LIMIT_S) else 0.0
+        except EOFError:
+            raise UnavailableError(f"{self._process.name} failed; its error is above") from error
+        finally:
+            self._process.join(1.0)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
 
 
 def _run(work: Work, config: Config, world: World, ready: Event, stop: Event, told: Any) -> None:
@@ -133,13 +135,13 @@ def write_states(client: Any, config: Config, world: World) -> Turn:
     states = StateStore(client, config.redis.namespace)
     topic = config.kafka.plays_topic
     blobs = [state.encode(member.state) for member in world.people()]
-    at = [fence_of(number, config)[topic] for number in range(world.members)]
+    at = [fences.decode(found.fence)[topic] for found in states.read(world.member_ids())]
 
     def turn(number: int) -> int:
-        batch = [(number * BATCH + place) % world.members for place in range(min(BATCH, world.members))]
         writes: list[StateWrite] = []
-        for member in batch:
-            before, at[member] = at[member], Position(1, at[member].partition, at[member].offset + 1)
+        for place in range(min(BATCH, world.members)):
+            member = (number * BATCH + place) % world.members
+            before, at[member] = at[member], at[member]._replace(offset=at[member].offset + 1)
             fence_before, fence = fences.encode({topic: before}), fences.encode({topic: at[member]})
             writes.append(StateWrite(f"m{member}", fence_before, fence, blobs[member]))
         if any(there is not None for there in states.write(writes)):

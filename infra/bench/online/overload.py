@@ -69,14 +69,12 @@ def measure(stage: Stage) -> list[Row]:
 def from_threads(recommender: Recommender, stage: Stage, rate: float) -> Answers:
     """Offer to threads, which take requests in the order in which they are due."""
     answers = Answers(round(rate * SECONDS))
-    lock = threading.Lock()
-    numbers = iter(range(answers.offered))
+    numbers = iter(range(answers.offered))  # its next step is one to threads
     began_s = time.perf_counter()
 
     def serve() -> None:
         while True:
-            with lock:
-                number = next(numbers, None)
+            number = next(numbers, None)
             if number is None:
                 return
             due_s = began_s + number / rate
