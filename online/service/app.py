@@ -42,12 +42,18 @@ FOR_PEOPLE = [
 ]
 
 
-def create_app(config: Config) -> Starlette:
-    """The application; the request library is opened when it starts and closed when it stops."""
+def create_app(config: Config, opened: Asker | None = None) -> Starlette:
+    """The application.
+
+    Parameters
+    ----------
+    opened : the request library; None opens it when the application starts. It is closed when that stops.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.asker = asker = await anyio.to_thread.run_sync(Asker, config)
+        asker = opened if opened is not None else await anyio.to_thread.run_sync(Asker, config)
+        app.state.asker = asker
         app.state.recent = people.RecentPages()
         try:
             yield

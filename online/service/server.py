@@ -1,5 +1,6 @@
 """Binds the port and runs the application in this process or in several, until SIGTERM or Ctrl-C."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from online.service.app import LOG_LEVEL, create_app
+from online.service.asking import Asker
 from shared.config import Config
 from shared.errors import UnavailableError
 
@@ -31,23 +33,26 @@ def serve(config: Config, config_path: str | Path | None = None) -> None:
 
     Raises
     ------
+    ConfigError : something in the configuration cannot be.
     UnavailableError : the address cannot be listened at.
     """
     serving = config.serve
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(serving.host, serving.port))
         # uvicorn sends itself the signal again when it has stopped in order: an end that was asked for is no failure.
-        signal.signal(signal.SIGTERM, _end)
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _end))
         host, port = listener.getsockname()[:2]
         several = serving.workers > 1
+        asker = Asker(config)  # here and now, so that what is wrong with the configuration is told at once
         if several:
+            asyncio.run(asker.close())
             # Each process counts for itself; this folder is where `/metrics` finds all of them.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="marquee-metrics-"))
             os.environ[LOG_LEVEL] = logging.getLevelName(logging.getLogger().level)
             if config_path is not None:
                 os.environ["MARQUEE_CONFIG"] = str(config_path)
         settings = uvicorn.Config(
-            "online.service.app:from_environment" if several else create_app(config),
+            "online.service.app:from_environment" if several else create_app(config, asker),
             factory=several,
             workers=serving.workers,
             http="h11",  # bounds the header of a request, which uvicorn's other parser does not

@@ -164,6 +164,15 @@ def test_addresses_that_do_not_exist_are_told_and_are_no_labels(lonely: TestClie
     assert "nowhere" not in lonely.get("/metrics").text
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_wrong_configuration_is_one_sentence(tmp_path: Path, workers: str) -> None:
+    file = tmp_path / "marquee.toml"
+    file.write_text('[online]\nexperiments = "nowhere.toml"\n')
+    done = CliRunner().invoke(main, ["serve", "--config", str(file), "--port", "0", "--workers", workers])
+    assert done.exit_code == 2
+    assert done.output == "error: nowhere.toml: no such experiments file\n"
+
+
 def test_a_used_port_is_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "marquee.toml"
     file.write_text("")

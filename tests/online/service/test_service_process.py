@@ -1,10 +1,13 @@
 """`python -m online serve` as a process: it listens, answers, and ends in order when it is told to."""
 
+import contextlib
 import json
 import signal
+import socket
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -20,6 +23,19 @@ from tests.online.service.running import ask, serving, wait_ready
 from tests.online.snapshot_builder import build_snapshot, write_snapshot
 
 pytestmark = pytest.mark.slow
+
+
+def said(address: str, request: bytes) -> bytes:
+    """What the server says to some bytes, until it closes the connection or has said an error."""
+    where = urlsplit(address)
+    with socket.create_connection((str(where.hostname), where.port or 80), timeout=30) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(request)
+        heard = b""
+        with contextlib.suppress(ConnectionError):
+            while b"}}" not in heard and (part := connection.recv(65536)):
+                heard += part
+        return heard
 
 
 def test_sigterm_sends_what_is_buffered_and_ends_with_0(config: Config, tmp_path: Path) -> None:
@@ -70,11 +86,17 @@ def test_several_processes_count_together(redis_server: RedisServer, client: red
         assert process.wait(60) == 0
 
 
-def test_it_starts_and_ends_without_redis(tmp_path: Path) -> None:
+def test_it_starts_bounds_requests_and_ends_without_redis(tmp_path: Path) -> None:
     file = tmp_path / "marquee.toml"
-    file.write_text(f'[redis]\nurl = "redis://127.0.0.1:{free_port()}/0"\n')
+    file.write_text(f'[redis]\nurl = "redis://127.0.0.1:{free_port()}/0"\n[serve]\nlimit_s = 0.5\n')
     with serving(file) as (process, address):
         status, body = ask(f"{address}health/ready")
         assert (status, json.loads(body)["error"]["code"]) == (503, "not-ready")
+        slow = said(
+            address, b"POST /feedback HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        )
+        assert slow.startswith(b"HTTP/1.1 503") and b"was not answered within 0.5 s" in slow
+        endless = said(address, b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + b"X-Long: " + b"x" * 200_000)
+        assert endless.startswith(b"HTTP/1.1 400")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
