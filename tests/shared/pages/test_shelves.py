@@ -85,10 +85,13 @@ def test_micro_genres_of_a_page_differ_from_each_other() -> None:
 def test_a_micro_genre_that_could_not_fill_a_row_has_none() -> None:
     shelves = Shelves.of(served())
     sizes = dict(zip(shelves.keys, shelves.sizes.tolist(), strict=True))
-    length = 20
-    drafts = drafted(MicroGenreRows(), context_of(candidates=[1, 2, 3], row_length=length))
-    assert drafts and all(sizes[draft.key] >= SCARCE_ROWS * length for draft in drafts)
-    assert min(size for key, size in sizes.items() if key.startswith("micro:")) < length
+    small = "micro:Tense/Drama/DK"
+    assert SCARCE_ROWS * 8 <= sizes[small] < SCARCE_ROWS * 20
+    place = shelves.keys.index(small) - shelves.genres
+    wanted = [float(shelves.fullness(length)[place]) for length in (5, 8, 20)]
+    assert wanted[0] == 1.0 and 0.0 < wanted[1] < 1.0 and wanted[2] == 0.0
+    liked = titles_like("Drama", "Tense", "DK")
+    assert small in {draft.key for draft in drafted(MicroGenreRows(), context_of(candidates=liked, row_length=8))}
     assert all(size >= LEAST for key, size in sizes.items() if key.startswith("micro:"))
 
 
