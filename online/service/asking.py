@@ -74,10 +74,10 @@ class Asker:
             raise NotReadyError(f"no snapshot of arm {self.config.online.arm!r} is loaded yet")
         return serving
 
-    async def page(self, member_id: str, viewing: Viewing, *, is_shown: bool) -> Page:
-        """A member's page; its impression is logged where the member sees it."""
+    async def page(self, member_id: str, viewing: Viewing, *, is_shown: bool, after: str | None = None) -> Page:
+        """A member's page, or how it goes on after a cursor; its impression is logged where the member sees it."""
         _ = self.serving
-        page = await self._recommender.page_async(member_id, **viewing._asdict())
+        page = await self._recommender.page_async(member_id, after=after, **viewing._asdict())
         if is_shown and page.rows and self._impressions is not None:
             self._impressions.offer(page)
         return page

@@ -39,9 +39,11 @@ def asker_of(request: Request) -> Asker:
 
 
 async def page(request: Request) -> Response:
-    """`/page/{member}`: the member's home page."""
-    viewing = viewing_of(parameters_of(request, Viewing._fields))
-    return json_reply(await asker_of(request).page(request.path_params["member"], viewing, is_shown=True))
+    """`/page/{member}`: the member's home page, with the `cursor` that `after` takes to go on below it."""
+    parameters = parameters_of(request, (*Viewing._fields, "after"))
+    viewing, after = viewing_of(parameters), parameters.get("after") or None
+    answer = await asker_of(request).page(request.path_params["member"], viewing, is_shown=True, after=after)
+    return json_reply(msgspec.structs.asdict(answer) | {"cursor": answer.cursor})
 
 
 async def recommend(request: Request) -> Response:

@@ -57,13 +57,17 @@ async def browse(request: Request) -> Response:
 
 
 async def member(request: Request) -> Response:
-    """`/member?id=…`: one member's page, live state and explanations; `since` names an earlier page to compare with."""
-    parameters = parameters_of(request, ("id", "since", *Viewing._fields))
+    """`/member?id=…`: one member's page, live state and explanations.
+
+    `since` names an earlier page to compare with, `after` is the cursor of the page above this part of it.
+    """
+    parameters = parameters_of(request, ("id", "since", "after", *Viewing._fields))
     if not parameters.get("id"):
         raise InputError("the parameter 'id' is missing; it names the member")
     asker = asker_of(request)
     viewing = viewing_of(parameters)
-    page = await asker.page(parameters["id"], viewing, is_shown=False)
+    after = parameters.get("after") or None
+    page = await asker.page(parameters["id"], viewing, is_shown=False, after=after)
     state = await asker.state(page)
     serving = asker.serving if page.reasons is None else page.reasons.serving
     recent: RecentPages = request.app.state.recent
@@ -80,6 +84,7 @@ async def member(request: Request) -> Response:
         "half_lives": {"short": age(SHORT_HALF_LIFE_MS), "long": age(LONG_HALF_LIFE_MS)},
         "cell_key": cell_key,
         "viewing": viewing,
+        "is_first": after is None,
         "devices": tuple({**DEVICES, **asker.config.page.devices}),
         "maturities": asker.config.online.maturity_order,
         "countries": sorted(serving.countries | ({page.country} if page.country else set())),

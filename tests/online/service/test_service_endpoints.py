@@ -26,11 +26,22 @@ def test_pages_and_lists_are_the_library_s(asking: TestClient) -> None:
     assert 'marquee_online_requests_total{call="page",tier="live"}' in asking.get("/metrics").text
 
 
+def test_a_page_goes_on_below_without_repeats(asking: TestClient) -> None:
+    above = asking.get("/page/m1").json()
+    below = asking.get("/page/m1", params={"after": above["cursor"]}).json()
+    shown = [{cell["title_id"] for row in page["rows"] for cell in row["cells"]} for page in (above, below)]
+    assert shown[1] and not shown[0] & shown[1]
+    reply = asking.get("/member", params={"id": "m1", "after": above["cursor"]})
+    names = [html.escape(row["name"]) for row in below["rows"]]
+    assert reply.status_code == 200 and all(name in reply.text for name in names) and 'class="hero' not in reply.text
+    assert asking.get("/page/m1?after=nonsense").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
         ("/page/m1?country=USA", 400, "country is 'USA'; a code of two letters such as 'US', or None, is expected"),
-        ("/page/m1?colour=red", 400, "unknown parameter 'colour'; known: device, country"),
+        ("/page/m1?colour=red", 400, "unknown parameter 'colour'; known: device, country, maturity, after"),
         ("/page/m1?device=tv&device=web", 400, "the parameter 'device' is given twice"),
         ("/page/", 400, "member_id is empty; 1 to 256 characters are expected"),
         ("/page/" + "m" * 257, 400, "member_id has 257 characters; 1 to 256 are expected"),
