@@ -7,6 +7,7 @@ from online.kept_snapshot import KeptSnapshot
 from shared import store
 from shared.arm_loading import ArmLoader, Loaded, Trouble
 from shared.config import Config
+from shared.pages import rows
 from shared.pages.ranking import ranker_of
 from shared.pages.serving import Serving
 from shared.pages.viewing import PageTables
@@ -26,6 +27,7 @@ def prepared(snapshot: Snapshot) -> Serving:
     serving = Serving(snapshot)
     ranker_of(serving)
     serving.once(PageTables)
+    rows.prepare(serving)
     return serving
 
 

@@ -11,6 +11,7 @@ from shared.pages.rows.genres import GenreRows, MicroGenreRows
 from shared.pages.rows.lately import NewReleases, PopularInCountry, TrendingNow
 from shared.pages.rows.own_titles import MyList, WatchItAgain
 from shared.pages.rows.picks import BecauseYouWatched, TopPicks
+from shared.pages.rows.preparing import prepare
 from shared.pages.rows.registry import DEFAULT_ROWS, ROWS, TEMPLATE, load_rows
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "TrendingNow",
     "WatchItAgain",
     "load_rows",
+    "prepare",
 ]

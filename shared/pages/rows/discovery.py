@@ -47,7 +47,7 @@ class PickSomeYouLike:
         # Candidates without any play in the state are those of a member whose plays are older than the state.
         if len(told) >= ASKED_UNTIL or (not told and context.is_personal):
             return
-        titles = context.serving.once(_titles_to_ask_about)
+        titles = context.serving.once(titles_to_ask_about)
         is_asked = context.ranking.is_open.copy()
         is_asked[[context.serving.index[title_id] for title_id in told if title_id in context.serving.index]] = False
         yield Draft(
@@ -59,7 +59,7 @@ class PickSomeYouLike:
         )
 
 
-def _titles_to_ask_about(serving: Serving) -> Indices:
+def titles_to_ask_about(serving: Serving) -> Indices:
     """Popular titles of all genres, the most telling first, (n,) int32.
 
     Each next title is the one with the greatest popularity × Π over its genres of SAMENESS ** (titles chosen of that genre),

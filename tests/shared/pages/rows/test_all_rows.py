@@ -3,16 +3,20 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.events import Feedback, Play
+from shared.pages.arrivals import Arrivals
 from shared.pages.begun import titles_to_continue
 from shared.pages.drafts import draft_rows
-from shared.pages.rows import DEFAULT_ROWS
+from shared.pages.rows import DEFAULT_ROWS, prepare
+from shared.pages.serving import Serving
+from shared.pages.shelves import Shelves
 from tests.online.plays import play, thumb
-from tests.online.snapshot_builder import NOW_MS
-from tests.shared.pages.rows.drafting import DAY_MS, RATINGS, context_of, listed
+from tests.online.snapshot_builder import NOW_MS, build_snapshot
+from tests.shared.pages.rows.drafting import DAY_MS, RATINGS, context_of, invented, listed
 
 title_ids = st.integers(0, 250).map(lambda number: f"t{number}")  # the last ones are in no snapshot
 moments = st.integers(NOW_MS - 60 * DAY_MS, NOW_MS)
@@ -90,3 +94,14 @@ def test_a_page_of_twenty_rows_has_drafts_for_all_of_them_even_for_a_member_nobo
         kinds = Counter(draft.kind for draft in drafts)
         assert kinds["genre"] == 3 and kinds["micro-genre"] >= 2
         assert ("ask" in kinds) == (len(known) < 3)
+
+
+def test_a_prepared_snapshot_has_what_its_first_request_would_work_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = Serving(build_snapshot(invented(), members=0, similar=10).loaded())
+    prepare(serving)
+    for part in (Shelves, Arrivals):
+        monkeypatch.setattr(part, "__init__", None)  # neither can be made any more
+    context = context_of(on=serving, country="US")
+    drafts, failed = draft_rows(DEFAULT_ROWS, context)
+    assert failed == ()
+    assert {"ask", "genre", "micro-genre", "fresh-finds", "new-releases"} <= {draft.kind for draft in drafts}
