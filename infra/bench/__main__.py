@@ -33,6 +33,19 @@ def freshness(rate: float, seconds: float, samples: float, json_path: Path | Non
 
 
 @main.command()
+@click.option(
+    "--pages", type=click.IntRange(1000), default=30_000, show_default=True, help="Logged pages, the held-out ones too."
+)
+@click.option("--seed", default=7, show_default=True, help="Of the world.")
+def ranker(pages: int, seed: int) -> None:
+    """The ranker beside the blend's own score and popularity, on the simulated service, whose truth is known."""
+    from infra.bench import ranker as bench
+    from infra.demo.world import World
+
+    click.echo(bench.table(bench.measure(World.generate(seed=seed), pages)))
+
+
+@main.command()
 @click.option("--only", metavar="A,B,…", default=None, help="Sections to run; see above. Default: all but catchup.")
 @click.option("--all", "with_all", is_flag=True, help="All sections.")
 @click.option("--events", type=click.IntRange(50_000), default=400_000, show_default=True, help="Plays of a workload.")
@@ -143,6 +156,7 @@ def online(only: str | None, members: int, calls: int, quick: bool, json_path: P
     \b
     page       the whole page, 20 rows of 40 cells, over a socket and over TCP; with its JSON; stage by stage
     policies   the same under each page policy
+    account    the same with impressions sent to Kafka, and without
     recommend  lists one by one and for many members in one call
     records    the records of 100 members or titles in one read; rival: Feast, installed into an environment of its own
     import     a fresh process that imports `online`

@@ -29,8 +29,8 @@ process, seen = psutil.Process(), {}
 def look(what): seen[what] = process.memory_info().rss
 look("interpreter with psutil")
 import online
-look("online imported")
 from online import Recommender
+look("online imported")
 with Recommender.from_config(sys.argv[1]) as recommender:
     recommender.page("m0", country="US")
     look("snapshot loaded, one page")
@@ -61,7 +61,7 @@ def measure(stage: Stage) -> list[Row]:
         Row("Redis, bytes a member on the mean", f"{member:,.0f}: {by_part}", values=dict(parts)),
         Row(
             "Redis, a million such members",
-            f"{million:.1f} GiB with one snapshot, {with_two:.1f} GiB with two",
+            f"{million:.1f} GiB with one snapshot, {with_two:.1f} GiB with two (their candidates alone {with_two - million:.1f})",
             values={"gib": million, "gib_with_two": with_two},
         ),
         Row("Redis, all data of this run", f"{used / stage.world.members:,.0f} bytes a member", values={"used": used}),

@@ -19,6 +19,7 @@ from shared.errors import InputError
 _MODULES = {
     "page": "whole_page",
     "policies": "policies",
+    "account": "accounting",
     "recommend": "lists",
     "records": "records",
     "import": "importing",
