@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 """Between two attempts to reach Kafka."""
 BATCH_BYTES = 1 << 19
-"""Of one request to Kafka. Whole pages are larger than the 16 KB of kafka-python, which then makes a request of each, at five times
-the CPU."""
+"""Of one request to Kafka. Whole pages are larger than the 16 KB of kafka-python, which would make a request of each, at five
+times the CPU."""
 IDLE_S = 0.2
 """How long the thread sleeps at most before it looks whether it shall end."""
 
