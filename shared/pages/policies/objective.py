@@ -7,9 +7,10 @@
                      - repetition * (1 - 2^-(rows of i's kind above))       one more row of the same kind
                      - unrest * (rows overtaken) / (rows to keep)           moved since the member's last page
 
-`R_ig` is what row i offers of genre g: over the first cells that it would show, Σ right(cell) * score(title) * share_g(title),
-where a title that was released lately counts more. Titles that the rows above took are not shown, so they count once. All `R`
-are divided by the greatest relevance Σ_g R_ig of any draft on an empty page, so that 1 is the best row of this request.
+`R_ig` is what row i offers of genre g: over the cells that it would show, Σ right(cell) * score(title) * share_g(title), where a
+title that was released lately counts more. Titles that the rows above took are not shown, so they count once. All `R` are
+divided by the greatest relevance Σ_g R_ig of any draft on an empty page, so that 1 is the best row of this request (as
+`Windows` estimates it where rows have more than twenty cells).
 
 `open_g = Π (1 - R_jg)` over the rows j above is the chance that no row above gave the member what they wish from genre g: with
 `Σ_g R_ig open_g`, the second term of xQuAD (Santos, Macdonald and Ounis, "Exploiting Query Reformulations for Web Search Result
@@ -25,12 +26,11 @@ stability / (1 - stability).
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.pages.drafts import Draft
 from shared.pages.policies.placing import Placing
 from shared.pages.policies.view import PageView, Places
-from shared.pages.policies.windows import SCORED_CELLS, Windows, weights
+from shared.pages.policies.windows import Windows, weights
 from shared.pages.serving import Scores
 
 MOST_UNREST = 1e3
@@ -54,7 +54,7 @@ class ScoredPlacing(Placing):
         super().__init__(drafts, view)
         self._total = view.genre_shares.shape[1] - 1  # column of the relevance, after the genres
         self._any = self._total + 1  # column of what is added in any case
-        self._right = view.attention.right[: min(SCORED_CELLS, view.row_length)]  # (cells,)
+        self._right = view.attention.right[: view.row_length]  # (cells,)
         kinds: dict[str, int] = {}
         self._kinds = [kinds.setdefault(draft.kind, self._any + 1 + len(kinds)) for draft in self.drafts]  # column of each draft
         self._no_kind = kinds.get("")
@@ -101,27 +101,31 @@ class ScoredPlacing(Placing):
         np.subtract(1.0, offers[:, :-1], out=self._kept)
         np.maximum(self._kept, 0.0, out=self._kept)
 
-    def gains(self) -> npt.NDArray[np.floating]:
+    def gains(self) -> Scores:
         """What each draft would add if it came next, by the titles that were free at the last `refresh`, (drafts,).
 
         Minus infinity for drafts that are placed or left out.
         """
-        gains: npt.NDArray[np.floating] = self._offers.dot(self._prices)  # (drafts,)
+        gains: Scores = self._offers.dot(self._prices)  # (drafts,)
         return gains if self._unrest is None else gains - self._unrest
 
     def gain(self, index: int, places: Places) -> float:
         """What a draft adds if it comes next with these places, exactly."""
-        places = places[: len(self._right)]
-        titles = self.titles[index].take(places)  # (cells,)
-        worth = weights(titles, self.view) * self._right[: len(places)] / self._unit  # (cells,)
-        if self.drafts[index].owns:
-            worth *= self.is_free.take(titles)
-        relevance = worth.dot(self.view.genre_shares.take(titles, axis=0))  # (genres + 1,)
+        relevance = self._relevance(index, places) / self._unit  # (genres + 1,)
         offer = self._offers[index]  # (columns,)
         offer[: self._any] = relevance
         np.maximum(1.0 - relevance[:-1], 0.0, out=self._kept[index])
         gain = float(offer.dot(self._prices))
         return gain if self._unrest is None else gain - float(self._unrest[index])
+
+    def _relevance(self, index: int, places: Places) -> Scores:
+        """What a draft with these places is worth by genre and, last, in all, in the units of the scores: (genres + 1,)."""
+        titles = self.titles[index].take(places)  # (cells,)
+        worth = weights(titles, self.view) * self._right[: len(places)]  # (cells,)
+        if self.drafts[index].owns:
+            worth *= self.is_free.take(titles)
+        found: Scores = worth.dot(self.view.genre_shares.take(titles, axis=0))
+        return found
 
     def put(self, index: int, places: Places | None) -> None:
         """Place a draft with what `places` found, or leave it out for good where that was None; reprice what is left."""
@@ -147,12 +151,12 @@ class ScoredPlacing(Placing):
             self.put(index, places)
 
 
-def _overtaken(drafts: Sequence[Draft], previous: Sequence[str], stability: float) -> npt.NDArray[np.float64] | None:
+def _overtaken(drafts: Sequence[Draft], previous: Sequence[str], stability: float) -> Scores | None:
     """What each draft costs by being placed above those that were above it on the last page.
 
     Returns
     -------
-    overtaken : (drafts, drafts); [j, i] is the price where j was above i, else 0. None where nothing is to be kept.
+    overtaken : (drafts, drafts) float32; [j, i] is the price where j was above i, else 0. None where nothing is to be kept.
     """
     if not previous or not stability:
         return None
@@ -162,4 +166,4 @@ def _overtaken(drafts: Sequence[Draft], previous: Sequence[str], stability: floa
     if not kept:
         return None
     unrest = min(stability / max(1.0 - stability, 1e-9), MOST_UNREST)
-    return np.where(before[:, None] < before[None, :], unrest / kept, 0.0)  # (drafts, drafts)
+    return np.where(before[:, None] < before[None, :], np.float32(unrest / kept), np.float32(0.0))  # (drafts, drafts)

@@ -89,8 +89,9 @@ def test_a_page_goes_by_the_rules(name: str, drafts: list[Draft], seen: PageView
 
 @every_policy
 def test_titles_in_progress_are_left_out_of_other_rows_and_a_list_is_not(name: str) -> None:
-    drafts = [draft("continue", 0, 1, chance=1.0), draft("list", 2, 3, owns=True), draft("top", 0, 1, 2, 3, 4)]
-    page = {row.draft.key: shown(row) for row in POLICIES[name].place(drafts, view([0.0, 0.0, 0.5, 0.4, 0.3]))}
+    drafts = [draft("continue", 0, 1), draft("list", 2, 3, owns=True), draft("top", 0, 1, 2, 3, 4)]
+    seen = view([0.0, 0.0, 0.5, 0.4, 0.3], settings={"pinned": {"continue": 1}})
+    page = {row.draft.key: shown(row) for row in POLICIES[name].place(drafts, seen)}
     assert page == {"continue": [0, 1], "list": [2, 3], "top": [2, 3, 4]}
 
 

@@ -9,7 +9,6 @@ import pytest
 from shared.pages.drafts import Draft
 from shared.pages.policies import POLICIES, PageView, Placed
 from shared.pages.policies.objective import ScoredPlacing
-from shared.pages.policies.windows import SCORED_CELLS
 from tests.shared.pages.policies.drawn import draft, keys, random_page, view
 
 SEEDS = range(12)
@@ -31,7 +30,7 @@ def by_the_formula(drafts: Sequence[Draft], seen: PageView, page: Sequence[Place
 
     def offer(row: Draft, cells: Sequence[int], free: set[int]) -> list[float]:
         found = [0.0] * genres
-        for place, title in enumerate(cells[:SCORED_CELLS]):
+        for place, title in enumerate(cells[: seen.row_length]):
             value = attention.right[place] * seen.scores[title] * (1 + settings.freshness * seen.freshness[title])
             for genre in range(genres):
                 found[genre] += value * seen.genre_shares[title, genre] * (title in free)
