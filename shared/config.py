@@ -203,8 +203,8 @@ class PageConfig(Section, frozen=True):
     repetition: Weight = 0.15  # what the best row would lose below many rows of its own kind, as a share of its worth
     freshness: Weight = 0.2  # how much more a title is worth that was released lately
     stability: Share = 0.3  # 0 forgets the member's last page, 1 keeps its order whatever else changed
-    # Row key to n: when it is drafted, it is among the first n rows. Where a member stopped must not be lost below the page.
-    pinned: dict[str, Count] = msgspec.field(default_factory=lambda: {"continue-watching": 5})
+    # Row key to n: when it is drafted, it is among the first n rows. These are looked for: where one stopped, and what is on.
+    pinned: dict[str, Count] = msgspec.field(default_factory=lambda: {"continue-watching": 5, "trending": 10})
     evaluations: Count = 60  # pages that the search policy looks at
     devices: dict[str, DeviceFormat] = {}  # in addition to, or instead of, those of shared.pages.devices
 
