@@ -62,7 +62,7 @@ def create_app(config: Config, opened: Asker | None = None) -> Starlette:
 
     return Starlette(
         routes=FOR_PROGRAMS + FOR_PEOPLE if config.serve.people_pages else FOR_PROGRAMS,
-        middleware=[Middleware(Limits, config.serve.limit_s), Middleware(GZipMiddleware, minimum_size=4096)],
+        middleware=[Middleware(Limits, config.serve.limit_s), Middleware(GZipMiddleware, minimum_size=4096, compresslevel=4)],
         exception_handlers={MarqueeError: answer_fault, HTTPException: answer_fault, Exception: answer_fault},
         lifespan=lifespan,
     )

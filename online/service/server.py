@@ -80,6 +80,9 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)  # unknown names have others
         raise UnavailableError(f"{host} port {port} cannot be listened at: {reason}") from None
     listener.set_inheritable(True)
+    # Connections inherit it. Without it the body of a reply, which follows its header, waits 40 ms for the client's delayed
+    # acknowledgement; asyncio would only set it on sockets that were made with the protocol named.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 

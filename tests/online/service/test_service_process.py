@@ -1,6 +1,7 @@
 """`python -m online serve` as a process: it listens, answers, and ends in order when it is told to."""
 
 import contextlib
+import http.client
 import json
 import signal
 import socket
@@ -36,6 +37,19 @@ def said(address: str, request: bytes) -> bytes:
             while b"}}" not in heard and (part := connection.recv(65536)):
                 heard += part
         return heard
+
+
+def seconds_of_replies(address: str) -> list[float]:
+    """The time that each of some requests takes on one connection."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    seconds = []
+    for _ in range(20):
+        began_s = time.perf_counter()
+        connection.request("GET", "/health/live")
+        connection.getresponse().read()
+        seconds.append(time.perf_counter() - began_s)
+    connection.close()
+    return seconds
 
 
 def test_sigterm_sends_what_is_buffered_and_ends_with_0(config: Config, tmp_path: Path) -> None:
