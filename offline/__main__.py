@@ -10,6 +10,7 @@ import click
 
 from offline.evaluation.asking import Request
 from offline.evaluation.command import compare_command, evaluate_command
+from offline.evaluation.pages.command import evaluate_pages_command
 from offline.training.command import train_command
 from shared import config as configuration
 from shared import erasure, store, topics
@@ -156,6 +157,7 @@ def _train_on_lake(config_path: str | None, model: str | None, force: bool) -> N
 main.add_command(train_command(_train_on_lake))
 main.add_command(evaluate_command(_evaluate_on_lake))
 main.add_command(compare_command(_evaluate_on_lake))
+main.add_command(evaluate_pages_command())
 
 
 @main.command()

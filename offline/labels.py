@@ -6,10 +6,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from shared.histories import GLANCE_SHARE
-
-REPEAT_LIMIT = 2.0
-"""Coming back to a title counts up to this much; beyond it, autoplay and children's favourites would drown the rest."""
+from shared.histories import GLANCE_SHARE, REPEAT_LIMIT
 
 
 def interactions(plays: DataFrame) -> DataFrame:

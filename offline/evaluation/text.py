@@ -47,7 +47,7 @@ def _differences(report: "Report", group: str) -> list[str]:
                 over = [f"{lift.mean:+.4f}{relative}", f"{lift.low:+.4f} – {lift.high:+.4f}"]
             rows.append(["" if rows else metric, label, f"{found.mean:.4f}", f"{found.low:.4f} – {found.high:.4f}", *over])
         table += rows
-    return _aligned(table)
+    return aligned(table)
 
 
 def _segments(report: "Report", kind: str, groups: Sequence[str]) -> list[str]:
@@ -58,7 +58,7 @@ def _segments(report: "Report", kind: str, groups: Sequence[str]) -> list[str]:
         for number, (label, result) in enumerate(report.models.items()):
             first = [group.removeprefix(f"{kind}: "), f"{report.members[group]:,}"] if number == 0 else ["", ""]
             table.append([*first, label, *(_cell(result.metrics[group].get(metric)) for metric in metrics)])
-    return _aligned(table)
+    return aligned(table)
 
 
 def _metrics(report: "Report", groups: Sequence[str]) -> list[str]:
@@ -69,6 +69,7 @@ def _cell(found: Estimate | None) -> str:
     return "–" if found is None else f"{found.mean:.4f} ({found.low:.4f} – {found.high:.4f})"
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines, its columns aligned."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
