@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from shared.pages.arrivals import Arrivals
+from shared.pages.blending import SOURCES
 from shared.pages.drafts import Draft, RowContext
 from shared.pages.serving import Indices, Serving
 
@@ -19,6 +20,7 @@ ASKED_POOL = 600
 SAMENESS = 0.6
 """What each title already chosen leaves of the worth of another one of its genre."""
 
+_PRECOMPUTED = SOURCES.index("precomputed")
 _SOME = np.float32(1e-6)  # a title that fits nothing the member likes is still new
 
 
@@ -44,8 +46,8 @@ class PickSomeYouLike:
     def draft(self, context: RowContext) -> Iterable[Draft]:
         state = context.state
         told = {entry.title_id for part in (state.played[-ASKED_UNTIL:], state.thumbs[-ASKED_UNTIL:]) for entry in part}
-        # Candidates without any play in the state are those of a member whose plays are older than the state.
-        if len(told) >= ASKED_UNTIL or (not told and context.is_personal):
+        # Precomputed candidates are those of a member whose history the models know, however little of it the state holds.
+        if len(told) >= ASKED_UNTIL or context.blend.source_scores[_PRECOMPUTED].any():
             return
         titles = context.serving.once(titles_to_ask_about)
         is_asked = context.ranking.is_open.copy()

@@ -43,7 +43,12 @@ def test_what_the_member_told_already_is_not_asked_again() -> None:
 
 @pytest.mark.parametrize(
     ("history", "candidates"),
-    [([play("t1", 0.5), play("t2", 0.5), thumb("t3", True)], []), ([thumb(f"t{n}", False) for n in (1, 2, 3)], []), ([], [5, 6])],
+    [
+        ([play("t1", 0.5), play("t2", 0.5), thumb("t3", True)], []),
+        ([thumb(f"t{n}", False) for n in (1, 2, 3)], []),
+        ([], [5, 6]),
+        ([play("t1", 0.5)], [5, 6]),
+    ],
 )
 def test_a_member_who_is_known_is_not_asked(history: list, candidates: list[int]) -> None:
     assert drafted(PickSomeYouLike(), context_of(history, candidates=candidates)) == []
