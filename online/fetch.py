@@ -60,7 +60,8 @@ class Fetch:
             else:
                 facts = self._answered(asked, replies[start:stop])
             if self._allocator.waits_for_member:
-                is_known = bool(facts.fence) or facts.candidates is not None
+                is_read = not facts.is_nothing
+                is_known = (bool(facts.fence) or facts.candidates is not None) if is_read else None
                 asked.allocation, asked.plan = self._allocator.allocate(asked.request, is_known)
             start = stop
             asked.watch.lap("fetch")

@@ -35,7 +35,6 @@ from shared.config import Config
 from shared.errors import InputError, UnavailableError
 from shared.pages.answers import Fallback, MoreOfRow, Page, Recommendation, Row, Tier
 from shared.pages.assembly import make_rows
-from shared.pages.begun import titles_to_continue
 from shared.pages.blending import POPULAR_POOL
 from shared.pages.cursor import Cursor, decode, encode, more_places
 from shared.pages.drafts import RowBuilder, RowContext
@@ -299,13 +298,12 @@ class Recommender(AbstractContextManager["Recommender"]):
         elif serving is not None:
             try:
                 watch.may_begin("blend")
-                pool = stages.blend(serving, facts, request, max(POPULAR_POOL, asked.k + self._config.online.row_length))
+                pool = stages.blend(serving, facts, request, max(POPULAR_POOL, asked.k))
                 watch.lap("blend")
                 watch.may_begin("rank")
                 ranking = stages.rank(serving, facts, request, pool)
                 watch.lap("rank")
-                begun = titles_to_continue(serving, facts.state, serving.shown_to(request), self._config.online.row_length)
-                answer = listed(serving, pool, ranking, asked.k, {title for title, _ in begun})
+                answer = listed(serving, pool, ranking, asked.k)
             except Exception as error:
                 answer, facts = self._popular(asked, serving).titles[: asked.k], without_data(error, facts)
         self._account("recommend", asked, answer[0].tier if answer else "empty", facts.fallbacks, None)

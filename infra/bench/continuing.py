@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 from infra.demo.world import World
 from shared.errors import InputError
-from shared.pages.drafts import BEGUN
+from shared.pages.begun import BEGUN
 from shared.pages.rows import continuing
 from shared.state import PLAYED_LIMIT, Played
 

@@ -3,6 +3,9 @@
 from shared.pages.serving import Mask, Serving
 from shared.state import FINISHED_PERCENT, STARTED_PERCENT, MemberState, Played
 
+BEGUN = 24
+"""Titles in progress that a page looks at; nobody goes on with what they left so many titles ago."""
+
 
 def titles_to_continue(serving: Serving, state: MemberState, showable: Mask, limit: int) -> list[tuple[int, Played]]:
     """Titles in progress, the last watched first, at most `limit`: (title index, last play).

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.pages.answers import Tier
+from shared.pages.begun import BEGUN, titles_to_continue
 from shared.pages.facts import Candidates, Facts
 from shared.pages.request import Request
 from shared.pages.serving import Indices, Mask, Scores, Serving
-from shared.state import MemberState
+from shared.state import MemberState, Played
 
 SOURCES = ("precomputed", "fresh", "similar", "trending", "popular", "new")
 """Where a pool's titles come from, in the order of `Pool.source_scores`."""
@@ -62,9 +63,10 @@ class Pool:
     titles : (n,) int32 title indices, ascending, each once, all of them open.
     scores : (n,) float32, comparable across sources.
     source_scores : (sources, n) float32, each source's own score in [0, 1]; 0 where it does not name the title.
-    is_open : (titles,) bool, titles that may be recommended: not finished, disliked, or unavailable in the country.
+    is_open : (titles,) bool, titles that may be recommended: not in progress, finished, disliked, or unavailable here.
     places : (titles,) int32, 1 + place of each title of the catalogue in the pool; 0 for those outside.
     reasons : (n + 1,) int8 or int32 by place: which of `reason_texts` says most about the score; [0] is for titles outside.
+    begun : titles in progress that may be shown, the last watched first, with their last play; left to Continue Watching.
     tier_codes : (n + 1,) int8 by place, which of `TIERS` gave most of the score; [0] is for titles outside.
     """
 
@@ -77,6 +79,7 @@ class Pool:
     reasons: Indices
     reason_texts: tuple[str, ...]
     seeds: tuple[Seed, ...]
+    begun: list[tuple[int, Played]]
 
     @property
     def is_personal(self) -> bool:
@@ -99,7 +102,10 @@ def blend(serving: Serving, facts: Facts, request: Request, depth: int = POPULAR
     ----------
     depth : the pool has at least so many titles, where the catalogue has them.
     """
+    begun = titles_to_continue(serving, facts.state, serving.shown_to(request), BEGUN)
     is_open = open_titles(serving, facts.state, request)
+    if begun:
+        is_open[[title for title, _ in begun]] = False
     seeds = find_seeds(serving, facts.state)
     popularity, is_of_country = serving.popularity(request.country)
     popular = _first_open(serving.popular_order(request.country), is_open, depth)
@@ -156,6 +162,7 @@ def blend(serving: Serving, facts: Facts, request: Request, depth: int = POPULAR
         reasons=reasons,
         reason_texts=_reason_texts(serving, request.country, seeds),
         seeds=seeds,
+        begun=begun,
     )
 
 

@@ -33,7 +33,7 @@ NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Stored(msgspec.Struct, array_like=True):
-    page_id: str
+    page_id: Annotated[str, msgspec.Meta(max_length=64)]
     snapshot: str
     seed: NotNegative
     now_ms: NotNegative

@@ -15,7 +15,6 @@ import numpy as np
 
 from shared.histories import Seed
 from shared.pages.answers import Fallback
-from shared.pages.begun import titles_to_continue
 from shared.pages.blending import Pool
 from shared.pages.ranking import Ranking
 from shared.pages.request import Request
@@ -25,9 +24,6 @@ from shared.state import MemberState, Played
 from shared.trending import Trending
 
 log = logging.getLogger(__name__)
-
-BEGUN = 24
-"""Titles in progress that a page looks at; nobody goes on with what they left so many titles ago."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +91,8 @@ class RowContext:
 
     @cached_property
     def begun(self) -> list[tuple[int, Played]]:
-        """Titles in progress that may be shown, the last watched first, at most `BEGUN`: (title index, last play)."""
-        return titles_to_continue(self.serving, self.state, self.showable, min(BEGUN, self.row_length))
+        """Titles in progress that may be shown, the last watched first, at most a row: (title index, last play)."""
+        return self.blend.begun[: self.row_length]
 
     @cached_property
     def disliked(self) -> frozenset[str]:

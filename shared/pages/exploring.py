@@ -16,7 +16,7 @@ from shared.pages.exploration import Options, explore, explores, random_numbers
 from shared.pages.policies.view import Placed, Places
 from shared.pages.posteriors import Posteriors
 from shared.pages.serving import Indices, Scores, Serving
-from shared.trending import Trending
+from shared.trending import Trending, TrendingTitle
 
 KEPT = 512
 """Lists of trending titles whose arms a snapshot keeps: a few countries by the parts of the day, and the last few of each."""
@@ -88,21 +88,27 @@ def _arms(context: RowContext) -> Arms | None:
         return None
     known = context.serving.once(_known_arms)
     key = context.trending.country, context.trending.part, context.trending.made_at_ms
-    found = known.get(key)
-    if found is None:
+    if key not in known:
         if len(known) >= KEPT:
             known.clear()
-        found = known[key] = _arms_of(context.trending, context.serving)
-    return found
+        known[key] = _arms_of(context.trending, context.serving)
+    return known.get(key)
 
 
-def _known_arms(serving: Serving) -> dict[tuple[str | None, str, int], Arms]:
+def _known_arms(serving: Serving) -> dict[tuple[str | None, str, int], Arms | None]:
     return {}
 
 
-def _arms_of(trending: Trending, serving: Serving) -> Arms:
+def _arms_of(trending: Trending, serving: Serving) -> Arms | None:
     index = serving.index
-    listed = [title for title in trending.titles if title.title_id in index and title.deviation > 0.0]
+    listed = [title for title in trending.titles if title.title_id in index and _is_beta(title)]
     titles = np.array([index[title.title_id] for title in listed], dtype=np.int32)
     rates, deviations = [title.rate for title in listed], [title.deviation for title in listed]
-    return Arms(titles, Posteriors.normal(rates, deviations))
+    if not listed:
+        return None
+    return Arms(titles, Posteriors.beta_of_rates(rates, deviations))
+
+
+def _is_beta(title: TrendingTitle) -> bool:
+    """Whether there is a beta distribution of its mean and deviation."""
+    return 0.0 < title.rate < 1.0 and 0.0 < title.deviation**2 < title.rate * (1.0 - title.rate)

@@ -1,7 +1,5 @@
 """One ranked list made of a ranking. Pure."""
 
-from collections.abc import Collection
-
 from shared.pages.answers import Recommendation
 from shared.pages.assembly import picked
 from shared.pages.blending import TIERS, Pool
@@ -9,17 +7,14 @@ from shared.pages.ranking import Ranking
 from shared.pages.serving import Serving
 
 
-def listed(serving: Serving, pool: Pool, ranking: Ranking, k: int, skipped: Collection[int] = ()) -> list[Recommendation]:
-    """The first k titles of a ranking, without those that are skipped."""
-    at = ranking.order[: k + len(skipped)].tolist()
-    if skipped:
-        at = [title for title in at if title not in skipped][:k]
-    if not at:
-        return []
-    places = pool.places[at]
+def listed(serving: Serving, pool: Pool, ranking: Ranking, k: int) -> list[Recommendation]:
+    """The first k titles of a ranking."""
+    titles = ranking.order[:k]
+    at = titles.tolist()
+    places = pool.places[titles]
     return list(
         map(
-            Recommendation, picked(serving.ids, at), picked(serving.names, at), range(len(at)), ranking.scores[at].tolist(),
+            Recommendation, picked(serving.ids, at), picked(serving.names, at), range(len(at)), ranking.scores[titles].tolist(),
             picked(TIERS, pool.tier_codes[places].tolist()), picked(pool.reason_texts, pool.reasons[places].tolist()),
         )
     )  # fmt: skip
