@@ -33,9 +33,7 @@ def freshness(rate: float, seconds: float, samples: float, json_path: Path | Non
 
 
 @main.command()
-@click.option(
-    "--pages", type=click.IntRange(1000), default=30_000, show_default=True, help="Logged pages, the held-out ones too."
-)
+@click.option("--pages", type=click.IntRange(1000), default=30_000, show_default=True, help="Logged pages, held-out ones too.")
 @click.option("--seed", default=7, show_default=True, help="Of the world.")
 def ranker(pages: int, seed: int) -> None:
     """The ranker beside the blend's own score and popularity, on the simulated service, whose truth is known."""

@@ -16,7 +16,7 @@ FROM_PAGE, FROM_SEARCH, CONTINUED = 0, 1, 2
 
 _HOUR_MS = 3_600_000
 _WEEKDAY = (0.88, 0.86, 0.88, 0.94, 1.12, 1.30, 1.22)  # Monday to Sunday
-_TASTE = 7.0  # how strongly taste decides between titles that were looked at
+TASTE = 7.0  # how strongly taste decides between titles that were looked at
 _SEARCH_SHARE = 0.15
 _SEARCH_SIZE = 12
 _SEEN_FILM = 4.0  # how much less attractive a film is once seen
@@ -162,6 +162,26 @@ def _choose_day(
         seen[members[plays], title[plays]] = True
 
 
+def search(
+    catalogue: Catalogue,
+    population: Population,
+    pools: pages.Pools,
+    members: IntArray,
+    taste: FloatArray,
+    seen: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> IntArray:
+    """What members with some taste, (n, LATENT), choose of what they come upon by themselves, whatever a page shows, (n,).
+
+    Parameters
+    ----------
+    seen : (members, titles), which titles each member of the population has seen.
+    """
+    found = pages.draw_searches(pools, population, members, _SEARCH_SIZE, rng)  # (n, k)
+    best = np.argmax(_keys(catalogue, taste, members, found, seen, rng), axis=1)
+    return found[np.arange(len(members)), best].astype(np.int64)
+
+
 def _keys(
     catalogue: Catalogue,
     taste: FloatArray,
@@ -174,7 +194,7 @@ def _keys(
     liking = np.einsum("nd,nkd->nk", taste, catalogue.vectors[titles])
     repeat = seen[members[:, None], titles] & ~catalogue.is_series[titles]
     noise = -np.log(np.maximum(rng.standard_exponential(titles.shape, dtype=np.float32), np.float32(1e-9)))
-    keys: FloatArray = _TASTE * liking - np.float32(_SEEN_FILM) * repeat + noise
+    keys: FloatArray = TASTE * liking - np.float32(_SEEN_FILM) * repeat + noise
     return keys
 
 

@@ -174,7 +174,7 @@ class World:
         }
         return pa.table([pa.array(columns[field.name], field.type) for field in TITLE_SCHEMA], TITLE_SCHEMA)
 
-    def plays_table(self, some: slice = slice(None)) -> pa.Table:
+    def plays_table(self, some: slice | IntArray = slice(None)) -> pa.Table:
         """Plays as `plays.parquet` has them: one `stop` event each."""
         plays = self.plays
         number = np.arange(len(plays))[some]
