@@ -149,7 +149,8 @@ def _of_member(serving: Serving, columns: TitleColumns, state: MemberState, now_
     signs: list[_Signs] = []
     if state.played:
         signs.append(_played(serving, state, now_ms, marks))
-    if len(state.played) >= PLAYED_LIMIT:  # else every finished title is among the played ones
+    # Only a play older than those kept was crowded out by them; until there is one, every finished title is a played one too.
+    if len(state.played) >= PLAYED_LIMIT and state.finished and state.finished[0].at_ms <= state.played[0].at_ms:
         signs.append(_finished(serving, state))
     if state.thumbs:
         at_ms, ids, is_up = zip(*state.thumbs, strict=True)
