@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import redis
@@ -51,7 +50,6 @@ def measure(stage: Stage) -> list[Row]:
     )
     with stage.client() as client:
         parts = _parts(client, stage, version)
-        used = cast("dict[str, int]", client.info("memory"))["used_memory_dataset"]
     member = sum(parts.values())
     million, with_two = (size * MILLION / GIB for size in (member, member + parts["candidates"]))
     by_part = " · ".join(f"{name} {size:,.0f}" for name, size in parts.items())
@@ -64,7 +62,6 @@ def measure(stage: Stage) -> list[Row]:
             f"{million:.1f} GiB with one snapshot, {with_two:.1f} GiB with two (their candidates alone {with_two - million:.1f})",
             values={"gib": million, "gib_with_two": with_two},
         ),
-        Row("Redis, all data of this run", f"{used / stage.world.members:,.0f} bytes a member", values={"used": used}),
     ]
 
 
