@@ -68,6 +68,6 @@ def _made(builders: Sequence[RowBuilder], serving: Serving, request: Request, de
     pool = blend(serving, Facts(), anybody, LONGEST)
     ranking = in_order(pool, pool.scores)
     context = RowContext(anybody, serving, Facts().state, pool, ranking, device.rows, device.row_length)
-    drafts, _ = draft_rows(builders, context)
+    drafts = [draft for draft in draft_rows(builders, context)[0] if draft.kind != "ask"]  # it may well be known what they like
     rows = make_rows(Template().place(drafts, view_of(context, device, PageConfig())), serving, pool, ranking.scores)
     return Ready(rows, listed(serving, pool, ranking, LONGEST))

@@ -62,7 +62,7 @@ class Fit(NamedTuple):
     train: int
     test: int
     model: Quality
-    published: Quality
+    prior: Quality
     recency: Quality
 
 
@@ -184,7 +184,7 @@ def table(found: Fit) -> str:
     lines = [f"{found.train:,} examples to fit, {found.test:,} to test", ""]
     lines += [f"  {name:<16} {weight:+.3f}" for name, weight in zip(continuing.FEATURES, found.weights, strict=True)]
     lines += [f"  {'bias':<16} {found.bias:+.3f}", "", f"{'':<28}{'AUC':>8}{'in a page':>12}{'row AUC':>10}{'row chance':>12}"]
-    for name, of in (("fitted now", found.model), ("as published", found.published), ("last watched first", found.recency)):
+    for name, of in (("fitted now", found.model), ("the default", found.prior), ("last watched first", found.recency)):
         lines.append(f"{name:<28}{of.auc:>8.3f}{of.within:>12.3f}{of.row_auc:>10.3f}{of.row_chance:>12.3f}")
     lines.append(f"something was continued on {found.model.row_rate:.3f} of the pages")
     return "\n".join(lines)

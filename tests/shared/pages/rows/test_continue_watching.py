@@ -43,15 +43,15 @@ def test_the_chance_is_the_logistic_of_what_the_bookmark_says(played: Played, la
     assert chance(played, last, NOW_MS) == pytest.approx(1 / (1 + math.exp(-(np.dot(WEIGHTS, expected) + BIAS))))
 
 
-def test_the_episode_of_the_last_evening_comes_before_a_film_and_before_one_of_long_ago() -> None:
+def test_the_episode_of_the_last_evening_comes_before_a_film_and_one_of_long_ago_last() -> None:
     history = [
         play("t1", 0.5, at_ms=NOW_MS - 20 * DAY_MS, runtime_s=EPISODE_S),
         play("t2", 0.5, at_ms=NOW_MS - 26 * HOUR_MS, runtime_s=EPISODE_S),
         play("t3", 0.5, at_ms=NOW_MS - 25 * HOUR_MS),
     ]
     (draft,) = drafted(ContinueWatching(), context := context_of(history))
-    assert ids_of(draft, context) == ["t2", "t1", "t3"]
-    assert draft.evidence == ["continue at 22 min", "continue at 22 min", "continue at 45 min"]
+    assert ids_of(draft, context) == ["t2", "t3", "t1"]
+    assert draft.evidence == ["continue at 22 min", "continue at 45 min", "continue at 22 min"]
     assert draft.progress == [0.5, 0.5, 0.5]
 
 
@@ -82,12 +82,12 @@ def test_a_bookmark_far_into_a_very_long_title_is_told() -> None:
     assert draft.evidence == ["continue at 23 h 59 min"]
 
 
-def test_the_published_model_orders_better_than_by_last_watched_in_a_world_it_does_not_know() -> None:
+def test_the_prior_orders_better_than_by_last_watched_in_a_world_it_does_not_know() -> None:
     found = bench.measure(members=300, titles=150, plays=9_000, seed=11)
-    assert found.published.within > found.recency.within + 0.05
-    assert found.published.row_auc > found.recency.row_auc
+    assert found.prior.within > found.recency.within + 0.05
+    assert found.prior.row_auc > found.recency.row_auc
     assert found.model.row_chance == pytest.approx(found.model.row_rate, abs=0.05)
-    assert found.model.auc == pytest.approx(found.published.auc, abs=0.03)
+    assert found.model.auc > found.prior.auc - 0.03
     assert "fitted now" in bench.table(found)
 
 
