@@ -161,6 +161,7 @@ def online(only: str | None, members: int, calls: int, quick: bool, json_path: P
     overload   ten times the rate that a core sustains
     upheaval   under publish, rollback, a restart of Redis and a state writer at full rate
     memory     of a process, of a member in Redis, of a million members
+    pages      after tastes shift in a session: blended pages, precomputed ones, live ones; what of them was played next
     published  figures that others have published
 
     Starts a Redis of its own on one core and measures from another. Latencies are told in multiples of the same run's bare
@@ -200,6 +201,30 @@ def continuing(members: int, titles: int, plays: int, seed: int) -> None:
     from infra.bench import continuing as bench
 
     click.echo(bench.table(bench.measure(members, titles, plays, seed)))
+
+
+@main.command()
+@click.option("--members", type=click.IntRange(1), default=2_000, show_default=True, help="Members of the built-in world.")
+@click.option("--titles", type=click.IntRange(100), default=1_000, show_default=True, help="Its titles.")
+@click.option("--plays", type=click.IntRange(1), default=80_000, show_default=True, help="Its plays.")
+@click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Its seed.")
+@click.option("--replayed", type=click.IntRange(1), default=500, show_default=True, help="Members whose visits are replayed.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the report to this file.")
+def pages(members: int, titles: int, plays: int, seed: int, replayed: int, json_path: Path | None) -> None:
+    """The page policies side by side on the built-in world: `python -m offline evaluate-pages` on its files.
+
+    The browse model is fitted to the simulated pages before the cut. Takes about a minute.
+    """
+    from infra.bench import pages as bench
+    from offline.evaluation.pages.replay import Plan
+    from shared.whole_files import writable, write_whole
+
+    size = bench.Size(members, titles, plays, seed)
+    report = bench.measure(size, Plan(members=replayed), lambda line: click.echo(line, err=True))
+    click.echo(report.to_text(), nl=False)
+    if json_path is not None:
+        with writable(json_path):
+            write_whole(json_path, report.to_json())
 
 
 if __name__ == "__main__":

@@ -179,7 +179,8 @@ def search(
     """
     found = pages.draw_searches(pools, population, members, _SEARCH_SIZE, rng)  # (n, k)
     best = np.argmax(_keys(catalogue, taste, members, found, seen, rng), axis=1)
-    return found[np.arange(len(members)), best].astype(np.int64)
+    chosen: IntArray = found[np.arange(len(members)), best].astype(np.int64)
+    return chosen
 
 
 def _keys(

@@ -26,6 +26,7 @@ _MODULES = {
     "overload": "overload",
     "upheaval": "upheaval",
     "memory": "memory",
+    "pages": "shifting",
     "published": "published",
 }
 """Section to the module whose `measure(stage)` gives its rows."""

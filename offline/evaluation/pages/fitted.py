@@ -4,7 +4,7 @@ The nightly jobs do this with Spark on the lake; here the same models learn from
 settings unless others are given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from offline.candidate_lists import NewTitles, candidates
 from offline.evaluation.pages.past import History
-from offline.interactions import Interactions, id_array
-from offline.models import IALS
-from offline.models.ials import IALSSettings
+from offline.interactions import Ids, Interactions
+from offline.models import IALS, Model
+from offline.models.blend import part_of
 from offline.models.similar import similar_titles
+from offline.training.configured import configured_model
 from shared.config import TrainingConfig
+from shared.errors import ModelError
 from shared.fold_in import FACTORS_ARRAY, TERMS_ARRAY
 from shared.pages.attention import ARRAY, BrowseModel
 from shared.pages.facts import Candidates
@@ -25,7 +28,8 @@ from shared.snapshots import Manifest, Snapshot
 from shared.titles import UNKNOWN_COUNTRY, Catalogue
 
 HOUR_MS = 3_600_000
-IntArray = npt.NDArray[np.integer[Any]]
+MEMBERS_AT_ONCE = 4096
+IntArray = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -41,67 +45,86 @@ class Fitted:
 
     snapshot: Snapshot
     candidates: Mapping[str, Candidates]
-    members_of: IntArray
+    members_of: npt.NDArray[np.int64]
     members: int
 
 
 def fit(past: History, training: TrainingConfig, browse: BrowseModel, version: str = "evaluated") -> Fitted:
-    """Fit on a history.
+    """Fit on a history: the configured model, and its iALS for similar titles and for retrieving anew.
 
     Raises
     ------
-    InputError, ModelError : there is nothing to learn from.
+    InputError, ModelError : there is nothing to learn from, or the model has no iALS.
     """
-    interactions = past.interactions().on_titles(id_array([title.title_id for title in past.titles]))
-    made_at_ms = int(past.at_ms[-1]) + 1
-    model = IALS(
-        IALSSettings(
-            factors=training.factors,
-            iterations=training.iterations,
-            unobserved_pull=training.unobserved_pull,
-            regularisation=training.regularisation,
-            seed=training.seed,
-        )
-    ).fit(interactions)
-    near = similar_titles(model.title_factors, interactions.matrix, training.similar)
+    interactions = past.interactions()
+    model = configured_model(training).fit(interactions)
+    ials = part_of(model, IALS)
+    if ials is None:
+        raise ModelError(f"the configured model, {model.name!r}, has no iALS, by whose factors titles are similar and retrieved")
+    places = _places(past, interactions.title_ids)  # (model's titles,)
+    near = similar_titles(ials.title_factors, interactions.on_titles(ials.title_ids).matrix, training.similar)
     arrays: dict[str, npt.NDArray[Any]] = {
-        "similar_titles": near.titles,
-        "similar_scores": np.where(near.titles >= 0, near.scores, 0.0).astype(np.float32),
-        FACTORS_ARRAY: model.title_factors,
-        TERMS_ARRAY: np.array(model.terms, np.float64),
+        "similar_titles": _placed(np.where(near.titles >= 0, places[near.titles], -1).astype(np.int32), places, past, -1),
+        "similar_scores": _placed(np.where(near.titles >= 0, near.scores, 0).astype(np.float32), places, past, 0),
+        FACTORS_ARRAY: _placed(ials.title_factors, places, past, 0),
+        TERMS_ARRAY: np.array(ials.terms, np.float64),
         ARRAY: browse.to_array(),
-        **_popularity(past, interactions, training.trending_half_life_h),
+        **_popularity(past, interactions, places, training.trending_half_life_h),
     }
     manifest = Manifest(
         version=version,
-        created_at_ms=made_at_ms,
+        created_at_ms=int(past.at_ms[-1]) + 1,
         members=len(interactions.member_ids),
         titles=len(past.titles),
         candidates_checksum=0,
         bundle_checksum=0,
-        model="ials",
+        model=model.name,
     )
-    played = np.bincount(interactions.matrix.indices, minlength=len(past.titles))
-    candidates = _candidates(model, interactions, training.candidates)
-    return Fitted(Snapshot(manifest, Catalogue(past.titles), arrays), candidates, played, len(interactions.member_ids))
+    played = np.zeros(len(past.titles), dtype=np.int64)
+    played[places] = np.bincount(interactions.matrix.indices, minlength=len(places))
+    lists = _candidates(past, interactions, model, ials, training)
+    return Fitted(Snapshot(manifest, Catalogue(past.titles), arrays), lists, played, len(interactions.member_ids))
 
 
-def _candidates(model: IALS, interactions: Interactions, k: int) -> dict[str, Candidates]:
-    """Each member's titles that they have not played yet."""
+def _places(past: History, title_ids: Sequence[str] | Ids) -> IntArray:
+    """Where titles are in the catalogue, (n,)."""
+    index = {title.title_id: place for place, title in enumerate(past.titles)}
+    return np.array([index[title_id] for title_id in title_ids], dtype=np.int32)
+
+
+def _placed(rows: npt.NDArray[Any], places: IntArray, past: History, other: int) -> npt.NDArray[Any]:
+    """Rows of the model's titles, (model's titles, n), as rows of the catalogue's, (titles, n); `other` for those it lacks."""
+    placed = np.full((len(past.titles), rows.shape[1]), other, dtype=rows.dtype)
+    placed[places] = rows
+    return placed
+
+
+def _candidates(
+    past: History, interactions: Interactions, model: Model[Any], ials: IALS, training: TrainingConfig
+) -> dict[str, Candidates]:
+    """Each member's titles that they have not played yet, a few of them played by nobody, as the nightly job has them."""
+    genres = {title.title_id: title.genres for title in past.titles}
+    new = NewTitles(ials, genres) if training.new_title_share > 0 else None
+    places = _places(past, [*model.title_ids, *(() if new is None else new.title_ids)])
     members = np.arange(len(interactions.member_ids))
-    top = model.recommend(members, min(k, len(interactions.title_ids)), interactions.matrix)
     found: dict[str, Candidates] = {}
-    for member_id, titles, scores in zip(interactions.member_ids, top.titles, top.scores, strict=True):
-        kept = titles >= 0
-        if kept.any():
-            found[member_id] = Candidates(titles[kept], scores[kept])
+    for start in range(0, len(members), MEMBERS_AT_ONCE):
+        block = members[start : start + MEMBERS_AT_ONCE]
+        k = min(training.candidates, len(places))
+        top = candidates(model, block, k, interactions.select(block).matrix, new, training.new_title_share).top
+        for member_id, titles, scores in zip(interactions.member_ids[block], top.titles, top.scores, strict=True):
+            kept = titles >= 0
+            if kept.any():
+                found[member_id] = Candidates(places[titles[kept]], scores[kept])
     return found
 
 
-def _popularity(past: History, interactions: Interactions, half_life_h: float) -> dict[str, npt.NDArray[np.int32]]:
+def _popularity(
+    past: History, interactions: Interactions, places: IntArray, half_life_h: float
+) -> dict[str, npt.NDArray[np.int32]]:
     """All titles by how many members played them: overall, lately and by country; equal ones as `offline.popularity` has them."""
     assert interactions.at_ms is not None  # a history has times
-    titles = interactions.matrix.indices  # (entries,)
+    titles = places[interactions.matrix.indices]  # (entries,)
     ages_h = (interactions.at_ms.max() - interactions.at_ms) / HOUR_MS
     released_ms = np.array([np.iinfo(np.int64).min if one.released_ms is None else one.released_ms for one in past.titles])
     # The title_id settles what is left, and titles stand in its order.

@@ -1,11 +1,12 @@
 """Logged pages and what was played from them, as the showings that the browse model is fitted to."""
 
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -41,6 +42,13 @@ def read_impressions(path: Path) -> Iterator[Impression]:
         raise InputError(f"{path}: there is no page in it; expected a value of topic impressions on each line")
 
 
+def screens(names: Sequence[str | None], devices: Devices) -> npt.NDArray[np.int64]:
+    """Rows and cells of the first screen of each device, (n, 2)."""
+    formats = {name: devices.format(name) if name in devices.names else OTHER_FORMAT for name in set(names) if name is not None}
+    found = [formats[name] if name is not None else OTHER_FORMAT for name in names]
+    return np.array([(one.visible_rows, one.visible_cells) for one in found], dtype=np.int64).reshape(-1, 2)
+
+
 def showings(pages: Iterable[Impression], plays: pa.Table, devices: Devices) -> Showings:
     """Cells of titles that their member played from some page: all others say nothing about where members look.
 
@@ -53,15 +61,16 @@ def showings(pages: Iterable[Impression], plays: pa.Table, devices: Devices) -> 
     told = set(zip(members, titles, strict=True))
     played = set(zip(ids, titles, rows, ranks, strict=True))
     pairs: dict[tuple[str, str], int] = {}
-    found: list[tuple[int, int, int, int, int, bool]] = []
+    found: list[tuple[int, int, int, bool]] = []
+    shown_on: list[str | None] = []
     for page in pages:
-        known = page.device is not None and page.device in devices.names
-        screen = devices.format(page.device) if known and page.device else OTHER_FORMAT
         for cell in page.cells:
             pair = page.member_id, cell.title_id
             if pair in told:
                 is_played = (page.page_id, cell.title_id, cell.row, cell.rank) in played
                 place = pairs.setdefault(pair, len(pairs))
-                found.append((place, cell.row_index, cell.rank, screen.visible_rows, screen.visible_cells, is_played))
-    number, row, rank, visible_rows, visible_cells, was_played = np.array(found, dtype=np.int64).reshape(-1, 6).T
-    return Showings(number, row, rank, visible_rows, visible_cells, was_played.astype(np.bool_))
+                found.append((place, cell.row_index, cell.rank, is_played))
+                shown_on.append(page.device)
+    number, row, rank, was_played = np.array(found, dtype=np.int64).reshape(-1, 4).T
+    visible = screens(shown_on, devices)  # (n, 2)
+    return Showings(number, row, rank, visible[:, 0], visible[:, 1], was_played.astype(np.bool_))

@@ -38,7 +38,7 @@ class PageMaker:
 
     def __init__(self, snapshot: Snapshot, config: Config) -> None:
         self.serving = Serving(snapshot)
-        self._config = config
+        self.config = config
         self._factors = Factors.of(snapshot)
         self._devices = Devices(config.page, config.online)
         self._builders: Sequence[RowBuilder] = load_rows(config.online.rows_shown)
@@ -56,7 +56,7 @@ class PageMaker:
         """What the stream workers retrieve for a state; None where it says nothing."""
         if self._factors is None or state == EMPTY:
             return None
-        [found] = self._factors.candidates([(state, {})], self._config.retrieval.candidates, 0)
+        [found] = self._factors.candidates([(state, {})], self.config.retrieval.candidates, 0)
         return Candidates(found.titles, found.scores) if len(found.titles) else None
 
     def context(self, facts: Facts, request: Request) -> RowContext:
@@ -86,7 +86,7 @@ class PageMaker:
         ----------
         previous : by policy, the row keys of its page at the member's last visit.
         """
-        view = view_of(context, self.format(context.request.device), self._config.page)
+        view = view_of(context, self.format(context.request.device), self.config.page)
         pages: dict[str, ShownPage] = {}
         for name, policy in policies.items():
             own = replace(view, previous=previous.get(name, ()))
