@@ -18,8 +18,13 @@ T = TypeVar("T")
 
 def page_tier(rows: Iterable[Row]) -> Tier:
     """The most personal tier of any cell: what the page as a whole could draw on."""
-    present = {cell.tier for row in rows for cell in row.cells}
-    return next((tier for tier in TIERS if tier in present), "empty")
+    best = len(TIERS)
+    for row in rows:
+        for cell in row.cells:
+            if cell.tier == TIERS[0]:  # most pages have one in their first row
+                return TIERS[0]
+            best = min(best, TIERS.index(cell.tier))
+    return TIERS[best] if best < len(TIERS) else "empty"
 
 
 def make_rows(
@@ -42,14 +47,12 @@ def make_rows(
     """
     if not placed:
         return ()
-    titles = np.concatenate([draft.titles[places] for draft, places in placed])  # (all cells,)
-    at = titles.tolist()
-    pool_places = pool.places[titles]
-    tiers = picked(TIERS, pool.tier_codes[pool_places].tolist())
-    own_reasons = picked(pool.reason_texts, pool.reasons[pool_places].tolist())
-    ids, names = picked(serving.ids, at), picked(serving.names, at)
-    genres, runtimes_s = picked(serving.title_genres, at), picked(serving.runtimes_s, at)
-    worth = scores[titles].tolist()
+    titles = np.concatenate([draft.titles.take(places) for draft, places in placed])  # (all cells,)
+    pool_places = pool.places.take(titles)
+    tiers = picked(TIERS, pool.tier_codes.take(pool_places).tolist())
+    own_reasons = picked(pool.reason_texts, pool.reasons.take(pool_places).tolist())
+    ids, names, genres, runtimes_s = serving.cards.take(titles, axis=1).tolist()
+    worth = scores.take(titles).tolist()
     rows: list[Row] = []
     start = 0
     for index, (draft, places) in enumerate(placed, first_row):

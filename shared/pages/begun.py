@@ -17,10 +17,11 @@ def titles_to_continue(serving: Serving, state: MemberState, showable: Mask, lim
     index, disliked = serving.index, state.disliked_titles
     found: list[tuple[int, Played]] = []
     for played in reversed(state.played):
+        _, _, title_id, _, _, position_ms, runtime_ms = played
         # What `Played.is_in_progress` tells, without two calls for each of a hundred titles.
-        if STARTED_PERCENT * played.runtime_ms <= 100 * played.position_ms < FINISHED_PERCENT * played.runtime_ms:
-            title = index.get(played.title_id)
-            if title is not None and showable[title] and played.title_id not in disliked:
+        if STARTED_PERCENT * runtime_ms <= 100 * position_ms < FINISHED_PERCENT * runtime_ms:
+            title = index.get(title_id)
+            if title is not None and showable[title] and title_id not in disliked:
                 found.append((title, played))
                 if len(found) == limit:
                     break

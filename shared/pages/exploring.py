@@ -55,21 +55,27 @@ def draw(settings: ExplorationSettings, placed: list[Placed], context: RowContex
     drawn, propensities = list(placed), {}
     for number in at:
         draft = placed[number].draft
-        choice = _choice(drawn, number, context.serving.count)
+        choice = _choice(drawn, number, settings, context.serving.count)
         explored = explore(settings, _options(draft, choice, context, arms), len(placed[number].places), random)
         drawn[number] = Placed(draft, choice[explored.places])
         propensities[draft.key] = explored.propensities
     return Drawn(drawn, propensities)
 
 
-def _choice(page: Sequence[Placed], number: int, count: int) -> Places:
-    """Places in one row's draft of titles that no other row shows, each title once; those that it was placed with come first."""
+def _choice(page: Sequence[Placed], number: int, settings: ExplorationSettings, count: int) -> Places:
+    """Places in one row's draft of titles that no other row shows, each title once; those that it was placed with come first.
+
+    As many as can be drawn: the pool, and what the row shows; for Thompson sampling, all with an arm are.
+    """
     draft, shown = page[number]
     is_free = np.ones(count, dtype=np.bool_)
-    is_free[np.concatenate([row.draft.titles[row.places] for row in page if not row.draft.owns])] = False
-    rest = np.flatnonzero(is_free[draft.titles])
-    _, first = np.unique(draft.titles[rest], return_index=True)
-    return np.concatenate([shown, rest[np.sort(first)]])
+    is_free[np.concatenate([row.draft.titles.take(row.places) for row in page if not row.draft.owns])] = False
+    rest = is_free[draft.titles].nonzero()[0]
+    titles = draft.titles[rest]
+    first = np.zeros(count, dtype=np.intp)
+    first[titles[::-1]] = np.arange(len(titles) - 1, -1, -1)  # of a repeated title the first place is written last
+    rest = rest[first[titles] == np.arange(len(titles))]
+    return np.concatenate([shown, rest if settings.kind == "thompson" else rest[: settings.pool + settings.slots]])
 
 
 def _options(draft: Draft, choice: Places, context: RowContext, arms: Arms | None) -> Options:

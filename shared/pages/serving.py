@@ -28,6 +28,7 @@ class Serving:
     version, created_at_ms : the snapshot's.
     index : title id to title index.
     ids, names, title_genres, runtimes_s : of each title, in index order.
+    cards : (4, titles) objects, the same as one array, from which many are taken at once.
     similar_titles : (titles, n) int32; the index past the last title where a title has fewer neighbours.
     similar_scores : (titles, n) float32 in [0, 1].
     trending : (titles,) int32, the most trending first.
@@ -57,6 +58,11 @@ class Serving:
         self.names = [title.name for title in catalogue.titles]
         self.title_genres = [title.genres for title in catalogue.titles]
         self.runtimes_s = [title.runtime_s for title in catalogue.titles]
+        self.cards = np.empty((4, self.count), dtype=object)
+        for number, title in enumerate(catalogue.titles):  # cell by cell, or numpy would take genres apart
+            card = title.title_id, title.name, title.genres, title.runtime_s
+            for row in range(len(card)):
+                self.cards[row, number] = card[row]
         near = self._neighbours("similar_titles")
         scores = self._array("similar_scores", near.shape)
         if not np.isfinite(scores).all():
