@@ -29,6 +29,7 @@ class Asked(InHand):
     serving : the one snapshot that it is answered from; None where none is loaded.
     k : titles wanted; 0 for a page.
     above : what a page that goes on has shown further up.
+    is_shown : the member gets to see the page, so that it is accounted for.
     is_outdated : it was to go on from a page of another snapshot, and begins anew.
     """
 
@@ -41,6 +42,7 @@ class Asked(InHand):
     k: int
     above: Cursor | None = None
     is_outdated: bool = False
+    is_shown: bool = True
     refused: str = ""
 
     def page(

@@ -29,6 +29,7 @@ from online.plans import Plans
 from online.records import MemberRecord, ask_records, records_of
 from online.requesting import Asking, checked_k, checked_members, checked_request, checked_shown
 from online.resp import ReadError
+from online.similar import similar_titles
 from online.standby import Ready, Standby
 from shared import config as configuration
 from shared.config import Config
@@ -99,20 +100,21 @@ class Recommender(AbstractContextManager["Recommender"]):
 
     # --- calls ---
 
-    def page(self, member_id: str, *, after: str | None = None, **asked: Unpack[Asking]) -> Page:
+    def page(self, member_id: str, *, after: str | None = None, is_shown: bool = True, **asked: Unpack[Asking]) -> Page:
         """A member's home page; its impression is logged.
 
         Parameters
         ----------
         member_id : any string of 1 to 256 characters; a member nobody knows gets a page of what is popular.
         after : `Page.cursor` of the page above, to go on below it without repeats.
+        is_shown : whether the member gets to see it; False for one that is only looked at, which is not accounted for.
         asked : device, country, maturity, now_ms, attributes, previous; see `Asking`.
 
         Raises
         ------
         InputError : an argument cannot be used. Nothing else is raised.
         """
-        request = self._ask(member_id, 0, asked, after)
+        request = self._ask(member_id, 0, asked, after, is_shown)
         with self._slots.taken([request]):
             return self._answer_page(request, self._fetch.read([request])[0])
 
@@ -178,21 +180,31 @@ class Recommender(AbstractContextManager["Recommender"]):
         except ReadError as error:
             raise UnavailableError(f"the records of {len(members)} members could not be read: {error}") from None
 
-    async def page_async(self, member_id: str, *, after: str | None = None, **asked: Unpack[Asking]) -> Page:
-        """`page`, without holding up the event loop while Redis answers."""
-        request = self._ask(member_id, 0, asked, after)
-        with self._slots.taken([request]):
-            return self._answer_page(request, await self._fetch.read_async(request))
+    def similar(self, title_id: str, k: int = 20, *, country: str | None = None) -> list[Recommendation]:
+        """The titles most like one, best first, from the snapshot in memory.
+
+        Raises
+        ------
+        InputError : an argument cannot be used, or the snapshot does not have the title.
+        """
+        serving = self.serving
+        return [] if serving is None else similar_titles(serving, title_id, checked_k(k), country)
+
+    async def page_async(
+        self, member_id: str, *, after: str | None = None, is_shown: bool = True, **asked: Unpack[Asking]
+    ) -> Page:
+        """`page`, without holding up the event loop while Redis answers. What the loop is too busy for in time is `late`."""
+        request = self._ask(member_id, 0, asked, after, is_shown)
+        return self._answer_page(request, await self._fetch.read_async(request))
 
     async def recommend_async(self, member_id: str, k: int = 20, **asked: Unpack[Asking]) -> list[Recommendation]:
         """`recommend`, without holding up the event loop while Redis answers."""
         request = self._ask(member_id, checked_k(k), asked)
-        with self._slots.taken([request]):
-            return self._answer_list(request, await self._fetch.read_async(request))
+        return self._answer_list(request, await self._fetch.read_async(request))
 
     # --- the request ---
 
-    def _ask(self, member_id: str, k: int, asked: Asking, after: str | None = None) -> Asked:
+    def _ask(self, member_id: str, k: int, asked: Asking, after: str | None = None, is_shown: bool = True) -> Asked:
         """Allocate: what the experiments make of this request, and what it needs of Redis."""
         if self._process != os.getpid():
             self._after_fork()
@@ -209,7 +221,7 @@ class Recommender(AbstractContextManager["Recommender"]):
             above, is_outdated = None, True  # its titles mean nothing in another snapshot, so the page begins anew
         question = self._asker.ask(Wanted(request, serving, plan.arm, is_page=not k))
         watch.lap("allocate")
-        return Asked(request, plan, allocation, serving, question, watch, k, above, is_outdated)
+        return Asked(request, plan, allocation, serving, question, watch, k, above, is_outdated, is_shown)
 
     def _in_turn(self, requests: Sequence[Asked]) -> Iterator[tuple[Asked, Facts]]:
         """Fetch for all; each request's own time goes on when its turn comes."""
@@ -310,7 +322,7 @@ class Recommender(AbstractContextManager["Recommender"]):
         return answer
 
     def _account(self, call: str, asked: Asked, tier: Tier, fallbacks: Sequence[Fallback], shown: Page | None) -> None:
-        if shown is not None and shown.rows:
+        if shown is not None and shown.rows and asked.is_shown:
             if asked.plan.stages.account is not None:
                 try:
                     asked.plan.stages.account(shown)

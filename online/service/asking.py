@@ -10,17 +10,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import anyio.to_thread
-import msgspec
 from anyio import CapacityLimiter
 
 from online import metrics
-from online.impressions import ImpressionLog
 from online.recommender import Recommender
 from online.sending import EventSender, Record
 from online.service.faults import NotFoundError, NotReadyError
 from online.service.members import Members
 from online.service.queries import Viewing
-from online.similar import similar_titles
 from shared import events
 from shared.config import Config
 from shared.errors import UnavailableError
@@ -45,11 +42,7 @@ class Asker:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        # People look at pages too, and that is not showing them to the member: the server accounts for those that it was.
-        silent = msgspec.structs.replace(config, online=msgspec.structs.replace(config.online, log_impressions=False))
-        self._recommender = Recommender(silent)
-        online = config.online
-        self._impressions = ImpressionLog(config.kafka, online.impressions_buffer) if online.log_impressions else None
+        self._recommender = Recommender(config)
         self._feedback: EventSender[Feedback] = EventSender(
             config.kafka, config.kafka.feedback_topic, config.serve.feedback_buffer, "feedback events", metrics.FEEDBACK, _record
         )
@@ -77,10 +70,7 @@ class Asker:
     async def page(self, member_id: str, viewing: Viewing, *, is_shown: bool, after: str | None = None) -> Page:
         """A member's page, or how it goes on after a cursor; its impression is logged where the member sees it."""
         _ = self.serving
-        page = await self._recommender.page_async(member_id, after=after, **viewing._asdict())
-        if is_shown and page.rows and self._impressions is not None:
-            self._impressions.offer(page)
-        return page
+        return await self._recommender.page_async(member_id, after=after, is_shown=is_shown, **viewing._asdict())
 
     async def recommend(self, member_id: str, k: int, viewing: Viewing) -> list[Recommendation]:
         """A member's ranked list."""
@@ -97,7 +87,7 @@ class Asker:
         serving = self.serving
         if title_id not in serving.index:
             raise NotFoundError(f"snapshot {serving.version!r} has no title {title_id[:64]!r}")
-        return similar_titles(serving, title_id, k, country)
+        return self._recommender.similar(title_id, k, country=country)
 
     async def state(self, page: Page) -> MemberState:
         """The live state that a page was made from; where it was made from none, the one in Redis if that answers by now."""
@@ -119,10 +109,8 @@ class Asker:
 
     async def close(self) -> None:
         """Send what is buffered, within Kafka's time limit, and let go of everything."""
-        limit_s = self.config.kafka.timeout_s
-        senders = [sender.close for sender in (self._impressions, self._feedback) if sender is not None]
-        await asyncio.gather(*(asyncio.to_thread(close, limit_s) for close in senders))  # the time passes for both at once
-        await self._recommender.close_async()
+        feedback = asyncio.to_thread(self._feedback.close, self.config.kafka.timeout_s)
+        await asyncio.gather(feedback, self._recommender.close_async())  # the time passes for both at once
         self.members.close()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
