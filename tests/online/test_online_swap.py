@@ -26,8 +26,8 @@ def marked(mark: str, reverse: bool) -> BuiltSnapshot:
     titles = [base.titles[index] for index in order]
     named = [Title(t.title_id, f"{mark} {t.name}", t.genres, t.runtime_s, t.released_ms) for t in titles]
     built = build_snapshot(named, members=0, similar=10)
-    # Of the even titles in one version and of the odd ones in the other: read under the wrong indices they would be swapped.
-    indices = np.array([place for place, t in enumerate(named) if int(t.title_id[1:]) % 2 == reverse], dtype=np.int32)
+    # Titles of even number in both versions: under the other version's indices they would be of odd number.
+    indices = np.array([place for place, t in enumerate(named) if int(t.title_id[1:]) % 2 == 0], dtype=np.int32)
     built.candidates["m0"] = (indices[:40], np.linspace(1, 0.1, 40, dtype=np.float32))
     return built
 
@@ -39,7 +39,7 @@ def mixture(page: Page) -> str | None:
         for cell in row.cells:
             if not cell.name.startswith(f"{mark} "):
                 return f"{cell.name!r} in a page of {page.snapshot}"
-            if cell.tier == "precomputed" and int(cell.title_id[1:]) % 2 != (mark == "B"):
+            if cell.tier == "precomputed" and int(cell.title_id[1:]) % 2:
                 return f"candidate {cell.title_id} in a page of {page.snapshot}"
     return None
 
