@@ -1,6 +1,6 @@
 """All jobs by name, and the order in which `nightly` runs them."""
 
-from offline import candidates, evaluate, ingest, popularity, publish, replay, similar
+from offline import candidates, evaluate, ingest, popularity, publish, ranker, replay, similar
 from offline.jobs import Job
 from offline.training import jobs as training
 
@@ -11,6 +11,7 @@ NIGHTLY: tuple[Job, ...] = (
     similar.JOB,
     popularity.JOB,
     candidates.JOB,
+    ranker.JOB,
     evaluate.JOB,
     publish.JOB,
 )

@@ -9,27 +9,21 @@ serving; what it wrote is found through `gold/published` and cleared by the next
 import itertools
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import redis
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from offline import popularity
+from offline import browse, ranker_store, snapshot_bundle
 from offline.jobs import Context, Job
 from shared import codecs, keys, store, tables
 from shared.config import RedisConfig
-from shared.errors import InputError, SnapshotError
-from shared.fold_in import FACTORS_ARRAY, TERMS_ARRAY
-from shared.lake import ArrowFunction, Lake
+from shared.errors import SnapshotError
+from shared.lake import ArrowFunction
 from shared.snapshots import Manifest, SnapshotStore, new_version
-from shared.titles import Title
 
-_SOURCES = (tables.TITLES, tables.CANDIDATES, tables.TITLE_FACTORS, tables.SIMILAR, tables.POPULARITY)
+_SOURCES = (*snapshot_bundle.SOURCES, tables.RANKERS)
 _KEYS_PER_TRIP = 1000
 _CHECKSUM_MODULUS = 1 << 62
 _COUNTED = "members LONG, checksum LONG"
@@ -45,7 +39,13 @@ def work(context: Context) -> dict[str, str]:
         publisher.complete()
         publisher.flip()
         publisher.retire()
-    return {"version": publisher.version, "members": str(publisher.members), "titles": str(len(publisher.titles))}
+    return {
+        "version": publisher.version,
+        "members": str(publisher.members),
+        "titles": str(len(publisher.titles)),
+        "ranker": publisher.ranker,
+        "browse model": publisher.browse,
+    }
 
 
 class Publisher:
@@ -56,6 +56,8 @@ class Publisher:
     version : name of the new snapshot.
     titles : the catalogue, in the order of its indices: ascending title_id.
     members : how many members' candidates were written.
+    ranker : which ranker is in it, or why there is none.
+    browse : what its browse model rests on.
     """
 
     def __init__(self, context: Context, arm: str) -> None:
@@ -65,7 +67,9 @@ class Publisher:
         self._redis = store.connect(context.config.redis)
         self._snapshots = SnapshotStore(self._redis, context.config.redis.namespace)
         self.version = new_version(context.run_id[:6])
-        self.titles = self._titles()
+        self.titles = snapshot_bundle.titles(self._lake, self._sources)
+        self.ranker = "none"
+        self.browse = "default"
         self.members = 0
         self._checksum = 0
         self._bundle_checksum = 0
@@ -77,7 +81,10 @@ class Publisher:
 
     def write(self) -> None:
         """Write the bundle and every member's candidates."""
-        bundle = codecs.encode_bundle(self.titles, self._arrays())
+        arrays = snapshot_bundle.arrays(self._lake, self._sources, self.titles)
+        ranker, self.ranker = ranker_store.published_arrays(self._lake, self._sources[tables.RANKERS.name])
+        attention, self.browse = browse.published_arrays(self._lake, self._context.config)
+        bundle = codecs.encode_bundle(self.titles, arrays | ranker | attention)
         self._bundle_checksum = codecs.checksum(bundle)
         self._snapshots.write_bundle(self.version, bundle)
         index = {title.title_id: number for number, title in enumerate(self.titles)}
@@ -163,74 +170,6 @@ class Publisher:
     def _candidates(self) -> DataFrame:
         rows = self._lake.read(tables.CANDIDATES, self._sources[tables.CANDIDATES.name])
         return rows.select("member_id", "titles", "scores")
-
-    def _titles(self) -> list[Title]:
-        rows = self._lake.read(tables.TITLES, self._sources[tables.TITLES.name]).orderBy("title_id").collect()
-        if not rows:
-            raise InputError(f"the lake at {self._lake.root} holds no titles yet; run import first")
-        return [
-            Title(
-                row["title_id"],
-                row["name"],
-                tuple(row["genres"] or ()),
-                row["runtime_s"],
-                row["released_ms"],
-                tuple(row["countries"] or ()),
-                row["maturity"],
-                tuple(row["tags"] or ()),
-                row["origin"],
-            )
-            for row in rows
-        ]
-
-    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The snapshot's arrays; see `shared.snapshots.Snapshot`."""
-        index = {title.title_id: number for number, title in enumerate(self.titles)}
-        arrays = dict(_similar(self._lake, self._sources[tables.SIMILAR.name], index))
-        arrays |= factor_arrays(self._lake, self._sources, index)
-        lists = self._lake.read(tables.POPULARITY, self._sources[tables.POPULARITY.name]).groupBy("list")
-        for row in lists.agg(F.sort_array(F.collect_list(F.struct("rank", "title_id"))).alias("ranked")).collect():
-            ranked = [index[entry["title_id"]] for entry in row["ranked"] if entry["title_id"] in index]
-            arrays[row["list"]] = np.array(ranked, np.int32)
-        if popularity.POPULAR not in arrays or popularity.TRENDING not in arrays:
-            raise InputError(f"the lake at {self._lake.root} holds no popularity lists yet; run popularity first")
-        return arrays
-
-
-def _similar(lake: Lake, version: int, index: dict[str, int]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Neighbours as indices, -1 where a title has fewer; worked on as columns, since they are many."""
-    rows = lake.read(tables.SIMILAR, version).toArrow().combine_chunks()
-    names = pa.array(index, pa.string())  # a dict gives its keys in their order, which is that of the indices
-    owners = pc.index_in(rows["title_id"], names)
-    lengths = np.asarray(pc.list_value_length(rows["similar"]))
-    width = int(lengths.max(initial=0))
-    owner = np.repeat(np.asarray(owners.fill_null(-1)), lengths)  # (pairs,)
-    neighbour = np.asarray(pc.index_in(pc.list_flatten(rows["similar"]), names).fill_null(-1))  # (pairs,)
-    score = np.asarray(pc.list_flatten(rows["scores"]))  # (pairs,)
-    known = (owner >= 0) & (neighbour >= 0)
-    owner, neighbour, score = owner[known], neighbour[known], score[known]
-    order = np.argsort(owner, kind="stable")  # a title's pairs stay best first
-    owner, neighbour, score = owner[order], neighbour[order], score[order]
-    place = np.arange(len(owner)) - np.searchsorted(owner, owner)  # within the title
-    titles = np.full((len(index), width), -1, np.int32)
-    scores = np.zeros((len(index), width), np.float32)
-    titles[owner, place], scores[owner, place] = neighbour, score
-    yield "similar_titles", titles
-    yield "similar_scores", scores
-
-
-def factor_arrays(lake: Lake, sources: dict[str, int], index: dict[str, int]) -> dict[str, npt.NDArray[Any]]:
-    """What retrieving anew needs of the model behind these very candidates; nothing for a model without factors."""
-    rows = lake.read(tables.TITLE_FACTORS, sources[tables.TITLE_FACTORS.name])
-    rows = rows.where(F.col("candidates_version") == sources[tables.CANDIDATES.name]).toArrow().combine_chunks()
-    if not rows.num_rows:
-        return {}
-    owners = np.asarray(pc.index_in(rows["title_id"], pa.array(index, pa.string())).fill_null(-1))  # (model's titles,)
-    factors = np.asarray(pc.list_flatten(rows["factors"])).reshape(rows.num_rows, -1)  # (model's titles, factors)
-    known = owners >= 0
-    placed = np.zeros((len(index), factors.shape[1]), np.float32)  # a title that the model does not know stays zero
-    placed[owners[known]] = factors[known]
-    return {FACTORS_ARRAY: placed, TERMS_ARRAY: np.array(rows["terms"][0].as_py(), np.float64)}
 
 
 def rollback(context: Context, arm: str) -> str:

@@ -59,7 +59,7 @@ IMPRESSIONS = Table(
     "silver/impressions",
     "page_id STRING, member_id STRING, at_ms LONG, snapshot STRING, allocation MAP<STRING, STRING>, "
     "cells ARRAY<STRUCT<row: STRING, row_index: INT, rank: INT, title_id: STRING, tier: STRING, propensity: DOUBLE>>, "
-    f"{_PROVENANCE}, month STRING",
+    f"country STRING, device STRING, {_PROVENANCE}, month STRING",
     key=("page_id",),
     written_by="ingest",
     partition_by=("month",),
@@ -109,6 +109,16 @@ MODELS = Table(
 )
 """Every model that was trained, with the record of its run; `folder` is relative to the lake's root. The newest of a name is
 the one in use. `resumed_from` is the pass of an interrupted run that this one went on from, null for none."""
+
+RANKERS = Table(
+    "ops/rankers",
+    "version STRING, folder STRING, trained_at_ms LONG, pages LONG, cells LONG, plays LONG, settings STRING, seconds DOUBLE, "
+    "cpu_seconds DOUBLE, peak_memory_mb DOUBLE, device STRING, metrics MAP<STRING, DOUBLE>, versions MAP<STRING, STRING>",
+    key=("version",),
+    written_by="ranker",
+)
+"""Every ranker that was trained; `folder` is relative to the lake's root, and nothing in it is about a single member. A table
+of its own: models decide the candidates, which need not be made anew for a ranker."""
 
 METRICS = Table(
     "ops/metrics",
@@ -178,5 +188,5 @@ RUNS = Table(
 
 ALL = (
     BRONZE, PLAYS, FEEDBACK, IMPRESSIONS, QUARANTINE, TITLES, STATES, INTERACTIONS, SIMILAR, POPULARITY, CANDIDATES,
-    TITLE_FACTORS, PUBLISHED, MODELS, METRICS, ERASED, RUNS,
+    TITLE_FACTORS, PUBLISHED, MODELS, RANKERS, METRICS, ERASED, RUNS,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from infra.demo.impressions import impressions, sample_pages
 from infra.demo.steps import Steps
 from infra.demo.world import World, check_sizes
 from infra.local import state
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 STREAMED_MS = 24 * HOUR_MS
 """The newest part of the simulated plays, which comes through Kafka instead of from a file."""
+STREAMED_PAGES = 2_000
+"""Of the pages of that time, drawn at random: what the ranker learns from."""
 WORKER_LIMIT_S = 120.0
 STEP_NAMES = {
     "import": "import: files to Delta",
@@ -34,6 +37,7 @@ STEP_NAMES = {
     "similar": "similar: neighbours of every title",
     "popularity": "popularity: overall, lately, by country",
     "candidates": "candidates: top-K for every member",
+    "ranker": "ranker: learn from pages that were shown",
     "evaluate": "evaluate: on a split by time",
     "publish": "publish: a snapshot to Redis, verified",
 }
@@ -114,18 +118,25 @@ def _simulate(steps: Steps, config: Config, folder: Path, members: int, titles: 
         world = World.generate(members=members, titles=titles, plays=plays, end_ms=end_ms, seed=seed)
         world.write(folder, until_ms=end_ms - STREAMED_MS)
         steps.facts(f"{members:,} members, {titles:,} titles, {plays:,} plays in 60 days")
-    with steps.step("send the last day's plays through Kafka"):
-        sent = _produce(config, world.events_after(end_ms - STREAMED_MS, in_full=True))
-        steps.facts(f"{sent:,} events, acknowledged")
+    with steps.step("send the last day's plays and some of its pages through Kafka"):
+        plays_sent = ((play["member_id"], play["at_ms"], play) for play in world.events_after(end_ms - STREAMED_MS, in_full=True))
+        shown = impressions(world, sample_pages(world, end_ms - STREAMED_MS, STREAMED_PAGES))
+        sent = _produce(config, config.kafka.plays_topic, plays_sent)
+        pages_sent = _produce(config, config.kafka.impressions_topic, ((page.member_id, page.at_ms, page) for page in shown))
+        steps.facts(f"{sent:,} events, {pages_sent:,} pages, acknowledged")
 
 
-def _produce(config: Config, events: Iterator[dict[str, Any]]) -> int:
+def _produce(config: Config, topic: str, events: Iterator[tuple[str, int, Any]]) -> int:
+    """Send events, each with its member and the time it happened, which is also when it arrives; how many."""
     from kafka import KafkaProducer
 
     encode = msgspec.json.Encoder().encode
     producer = KafkaProducer(bootstrap_servers=config.kafka.bootstrap_servers, acks="all", linger_ms=20, batch_size=256 * 1024)
     try:
-        sent = [producer.send(config.kafka.plays_topic, key=event["member_id"].encode(), value=encode(event)) for event in events]
+        sent = [
+            producer.send(topic, key=member_id.encode(), value=encode(event), timestamp_ms=at_ms)
+            for member_id, at_ms, event in events
+        ]
         producer.flush(timeout=60)
         for future in sent:
             future.get(timeout=config.kafka.timeout_s)

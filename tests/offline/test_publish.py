@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from offline import candidates, labels, popularity, publish
+from offline import candidates, labels, popularity, publish, snapshot_bundle
 from offline.jobs import Context, run
 from offline.models import IALS, Blend
 from offline.models.blend import part_of
@@ -117,7 +117,7 @@ def test_a_snapshot_folds_in_as_the_model_behind_its_candidates(ready: Context) 
     sources = dict(snapshot.manifest.sources)
     write_candidates(ready, ["t03"])  # of some other model
     sources[tables.CANDIDATES.name] = lake.version(tables.CANDIDATES)
-    assert publish.factor_arrays(lake, sources, dict(snapshot.catalogue.index)) == {}
+    assert snapshot_bundle.factor_arrays(lake, sources, dict(snapshot.catalogue.index)) == {}
 
 
 def test_a_publish_that_dies_leaves_one_whole_snapshot_and_is_cleared_by_the_next(ready: Context) -> None:
