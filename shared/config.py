@@ -169,7 +169,7 @@ class ExplorationSettings(Section, frozen=True):
     first_slot: Annotated[int, msgspec.Meta(ge=0)] = 4  # place in a row, from 0, of the first cell that explores
     slots: Count = 1  # cells of a row that explore, one after the other
     pool: Count = 100  # titles that can be drawn: the best so many of those that may be explored
-    rows: tuple[str, ...] = ("top-picks", "popular")  # keys of rows that explore; `genre` is all of `genre:…`
+    rows: tuple[str, ...] = ("top-picks",)  # keys of rows that explore; `genre` is all of `genre:…`
 
 
 class ServeConfig(Section, frozen=True):

@@ -26,6 +26,8 @@ from shared.config import ExplorationSettings
 from shared.pages.posteriors import Posteriors, Vector
 from shared.pages.serving import Indices, Mask, Scores
 
+_LEAST_TEMPERATURE = 1e-6
+"""A lower one is none: the best title stands out by more than any random number could make up for."""
 _LEAST_UNIFORM = 1e-300
 """In the place of a uniform number of 0, whose logarithm is none."""
 
@@ -128,7 +130,7 @@ def propensities(settings: ExplorationSettings, options: Options, shown: npt.Arr
 def _pool(settings: ExplorationSettings, options: Options, first: int) -> Indices:
     """Places of the titles that slots draw from, but for those that stand before the slots: (m,) ascending."""
     titles = len(options.scores)
-    if settings.kind == "none" or (settings.kind == "softmax" and settings.temperature == 0.0):
+    if settings.kind == "none" or (settings.kind == "softmax" and settings.temperature < _LEAST_TEMPERATURE):
         return np.zeros(0, dtype=np.int32)
     may = options.is_explorable
     if settings.kind == "thompson":
