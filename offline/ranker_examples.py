@@ -139,7 +139,7 @@ class ExampleMaker:
                 candidates = self._retrieved(nights.until(serving.created_at_ms))
             fresh = self._retrieved(state) if state.updated_at_ms > serving.created_at_ms else None
             facts = Facts(state=state, candidates=candidates, fresh=fresh)
-            made.append(self._of_page(serving, facts, page, outcomes.of_page(page, state, next_ms)))
+            made.append(self._of_page(serving, facts, page, outcomes.of_page(page, next_ms)))
         return Examples.concatenated(made)
 
     def _serving(self, at_ms: int) -> Serving:
@@ -203,10 +203,10 @@ class _Outcomes:
                 self._plays.setdefault(event.page_id, {}).setdefault(event.title_id, []).append(event)
         self._thumbs.sort(key=attrgetter("at_ms", "kind"))
 
-    def of_page(self, page: Impression, before: MemberState, next_ms: int | None) -> _Outcome:
-        """What came of a page. `before` is the member's state then, `next_ms` when the next page was shown."""
+    def of_page(self, page: Impression, next_ms: int | None) -> _Outcome:
+        """What came of a page; `next_ms` is when the member's next one was shown."""
         plays = self._plays.get(page.page_id, {})
-        of_title = {title_id: _came_to_something(played, before) for title_id, played in plays.items()}
+        of_title = {title_id: _came_to_something(played) for title_id, played in plays.items()}
         cells = {
             title_id: (played[0].row, played[0].rank)
             for title_id, played in plays.items()
@@ -244,10 +244,9 @@ def known_at_ms(at_ms: int, arrived_at_ms: int | None) -> int:
     return at_ms if arrived_at_ms is None else max(at_ms, arrived_at_ms)
 
 
-def _came_to_something(played: list[Play], before: MemberState) -> bool:
-    """Whether a title was watched for more than a glance from a page, or to its end."""
-    bookmark_s = next((entry.position_ms / 1000 for entry in before.played if entry.title_id == played[0].title_id), 0.0)
-    watched_s = max(sum(play.watched_s for play in played), max(play.position_s for play in played) - bookmark_s)
+def _came_to_something(played: list[Play]) -> bool:
+    """Whether a title, which was not just in progress, was watched for more than a glance from a page, or to its end."""
+    watched_s = max(sum(play.watched_s for play in played), max(play.position_s for play in played))
     runtime_s = max(play.runtime_s for play in played)
     is_finished = any(play.position_s * 100 >= play.runtime_s * FINISHED_PERCENT for play in played)
     return is_finished or watched_s >= GLANCE_SHARE * runtime_s

@@ -155,13 +155,11 @@ def test_candidates_are_those_of_the_snapshot_or_of_the_night_before(snapshot: S
 def test_labels_are_what_plays_came_to(snapshot: Snapshot) -> None:
     here = {"page_id": "p1"}
     events = [
-        play("t5", NOW_MS - 1000, 0.5),  # to go on from
         play("t1", NOW_MS + 10, 0.3, **here),
         play("t2", NOW_MS + 20, 0.02, **here),  # a glance
         play("t3", NOW_MS + 30, 0.03, watched_s=0.0, event_id="a", **here),  # reports of one play
         play("t3", NOW_MS + 40, 0.4, watched_s=0.0, event_id="b", **here),
         play("t4", NOW_MS + 50, 0.5, page_id="another"),
-        play("t5", NOW_MS + 60, 0.52, watched_s=0.02 * RUNTIME_S, **here),  # went on for a moment only
         play("t6", NOW_MS + 70, 0.97, watched_s=1.0, **here),  # to its end
         play("t7", NOW_MS + 80, 0.6, **here),
         thumb("t7", NOW_MS + 90, "thumbs_down"),  # played, and not liked
@@ -189,9 +187,10 @@ def test_a_title_shown_twice_counts_where_it_was_played(snapshot: Snapshot) -> N
     assert [0, 1] in positions and [1, 2] not in positions  # t2 was not played: where it stood first
 
 
-def test_finished_disliked_and_unknown_titles_are_no_examples(snapshot: Snapshot) -> None:
+def test_titles_that_would_not_be_ranked_are_no_examples(snapshot: Snapshot) -> None:
     finished, disliked = play("t1", NOW_MS - 1000, 0.95), thumb("t2", NOW_MS - 1000, "thumbs_down")
-    found = made(snapshot, [finished, disliked], page(titles=["t1", "t2", "t3", "nowhere"]))
+    begun = play("t4", NOW_MS - 1000, 0.5)  # left to Continue Watching
+    found = made(snapshot, [finished, disliked, begun], page(titles=["t1", "t2", "t3", "t4", "nowhere"]))
     assert len(found.labels) == 1
     assert len(made(snapshot, [finished], page(titles=["t1"])).labels) == 0
     assert len(made(snapshot, [], page(titles=[])).labels) == 0
