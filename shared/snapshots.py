@@ -50,7 +50,8 @@ class Snapshot:
     and, when the candidates come from a model that has factors, for retrieving anew (`shared.fold_in`):
       title_factors   (titles, factors) float32   all zero for a title that the model does not know
       fold_in_terms   (5,) float64                `shared.fold_in.Terms`
-    and, when one was trained that orders better than the blend's own scores, `ranker/…` (`shared.pages.ranker`).
+    and, when enough was played from logged pages, `attention` (`shared.pages.attention.BrowseModel`), and `ranker/…`
+    (`shared.pages.ranker`) when one was trained that orders better than the blend's own scores.
     """
 
     manifest: Manifest
