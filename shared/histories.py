@@ -14,7 +14,7 @@ from shared.state import MemberState
 GLANCE_SHARE = 0.05
 """Less of a title than this, and nothing else of it: tried and abandoned, which is seen but no sign of liking."""
 REPEAT_LIMIT = 2.0
-"""In training, coming back to a title counts up to this much; beyond it, autoplay and children's favourites would drown the rest."""
+"""In training, coming back to a title counts up to this much: autoplay and children's favourites would drown the rest."""
 LIKED_WEIGHT = 1.0
 """A title with a thumb up counts at least like one watched to the end. (Training knows plays only.)"""
 ENGAGED_SHARE = 0.5
