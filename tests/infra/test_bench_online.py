@@ -91,8 +91,8 @@ def test_calls_are_timed_in_turns_and_each_as_often() -> None:
 
 
 def test_an_unknown_section_is_named() -> None:
-    with pytest.raises(InputError, match="--only pages: there is no such section; expected some of page, "):
-        running.Plan(("pages",))
+    with pytest.raises(InputError, match="--only shelves: there is no such section; expected some of page, "):
+        running.Plan(("shelves",))
 
 
 @pytest.mark.slow
