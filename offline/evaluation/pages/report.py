@@ -78,7 +78,8 @@ class PageReport(msgspec.Struct, frozen=True, kw_only=True):
     def to_text(self) -> str:
         """The report as a table for people."""
         few = ", too few for the intervals to mean much" if self.members < FEW_MEMBERS else ""
-        source = f"fitted to {self.browse_plays:,} plays" if self.browse_plays else "by default"
+        known = "with its defaults" if self.browse == asdict(BrowseModel()) else "as given"
+        source = f"fitted to {self.browse_plays:,} plays" if self.browse_plays else known
         parameters = ", ".join(f"{name} {value:.3g}" for name, value in self.browse.items())
         lines = [
             self.protocol,
