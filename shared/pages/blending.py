@@ -28,7 +28,7 @@ _OF_PRECOMPUTED, _OF_FRESH, _OF_SIMILAR, _OF_TRENDING, _OF_POPULAR, _OF_NEW = ra
 CANDIDATE_FLOOR = 0.2
 FRESH_WEIGHT = 0.3
 """Of a candidate's score, what the fresh ones give; the precomputed ones know the plays that a state no longer holds, and come
-from the better model. Chosen on two seeds of the built-in world after tastes shift (`python -m infra.bench online --only pages`)."""
+from the better model. Chosen on two seeds of the built-in world after a shift of taste (`python -m infra.bench online`)."""
 LIVE_WEIGHT = 0.8
 POPULAR_WEIGHT = 0.1
 POPULAR_POOL = 200
