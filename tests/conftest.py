@@ -11,7 +11,8 @@ from infra.local.stack import LocalStack
 from infra.local.topics import create_topics, delete_topics, topic_names
 from shared.config import Config, KafkaConfig, LakeConfig, RedisConfig, SparkConfig
 
-QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # tests end before the optimising compiler has paid for itself
+# Tests end before the optimising compiler has paid for itself; the other one alone has 48 MB for its code by default.
+QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"
 PARTITIONS = 4  # of a test's own topics: enough to share among workers, few enough to create in an instant
 
 

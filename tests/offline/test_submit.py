@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 SUBMIT_LIMIT_S = 400
-JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"
 IMPORTED, STREAMED = 600, 80
 COLUMNS = [column.split()[0] for column in tables.PLAYS.columns.split(", ")[:11]]
 """What a play event of a user's file must have."""
