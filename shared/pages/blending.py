@@ -144,7 +144,8 @@ def blend(serving: Serving, facts: Facts, request: Request, depth: int = POPULAR
         np.copyto(base, retrieved, where=is_retrieved)
         tier_codes[is_retrieved] = _PRECOMPUTED  # numpy's copyto is ten times as slow on single bytes
         if facts.fresh is not None:
-            tier_codes[places[facts.fresh.titles]] = _FRESH
+            gives_most = FRESH_WEIGHT * of[_OF_FRESH] > (1.0 - FRESH_WEIGHT) * of[_OF_PRECOMPUTED]  # (n + 1,)
+            tier_codes[gives_most] = _FRESH
     live = LIVE_WEIGHT * of[_OF_SIMILAR]  # (n + 1,)
     is_live = live > base
     tier_codes[is_live] = _LIVE

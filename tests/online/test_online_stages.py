@@ -167,7 +167,7 @@ def test_fresh_candidates_are_mixed_with_the_precomputed_ones() -> None:
     blended = blend(serving(), Facts(candidates=precomputed, fresh=fresh), request)
     # t1: 0.3 * 0.6 + 0.7 * 1.0    t3: 0.3 * 0.9 + 0.7 * 0.4    t2: 0.3 * 0.6 + 0.7 * 0.5    t4: 0.3 * 0.8 + 0.7 * 0.4
     assert in_order(blended, blended.scores).order[:4].tolist() == [1, 3, 2, 4]
-    assert [blended.tier(title) for title in (3, 4, 1, 2)] == ["fresh", "fresh", "precomputed", "fresh"]
+    assert [blended.tier(title) for title in (3, 4, 1, 2)] == ["fresh", "fresh", "precomputed", "precomputed"]
     assert blended.scores[[1, 3, 2, 4]] == pytest.approx(0.2 + 0.8 * np.array([0.36, 0.03, 0.01, 0.0]) / 0.36, abs=1e-6)
     assert blended.evidence(3) == "matches what you watched lately"
 
