@@ -8,6 +8,7 @@ from shared import store
 from shared.arm_loading import ArmLoader, Loaded, Trouble
 from shared.config import Config
 from shared.pages import rows
+from shared.pages.features import TitleColumns
 from shared.pages.ranking import ranker_of
 from shared.pages.serving import Serving
 from shared.pages.viewing import PageTables
@@ -25,7 +26,8 @@ def prepared(snapshot: Snapshot) -> Serving:
     SnapshotError : one of its arrays cannot be, so that this snapshot is not served.
     """
     serving = Serving(snapshot)
-    ranker_of(serving)
+    if ranker_of(serving) is not None:
+        serving.once(TitleColumns)
     serving.once(PageTables)
     rows.prepare(serving)
     return serving

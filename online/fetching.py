@@ -8,6 +8,7 @@ deadline, or cannot be read, is left out with a reason.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -84,7 +85,7 @@ def answer(question: Question, replies: Sequence[Any]) -> Facts:
     """The facts in the replies to one question."""
     facts = read_replies(dict(zip(question.names, replies, strict=True)), question.wanted.serving)
     if facts.trending is not None and not facts.trending.is_fresh(question.wanted.request.now_ms, question.trending_expire_s):
-        return facts.replaced(trending=None)
+        return replace(facts, trending=None)
     return facts
 
 

@@ -15,7 +15,7 @@ from shared.dotted import load_object
 from shared.pages.devices import Devices
 from shared.pages.drafts import RowBuilder
 from shared.pages.policies import POLICIES, PagePolicy, named_policy
-from shared.pages.rows import ROWS, load_rows
+from shared.pages.rows import load_rows
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Plans:
     @property
     def known(self) -> Known:
         """What a file of experiments may name."""
-        return Known(policies=POLICIES, rows=ROWS, devices=self.default.devices.names)
+        return Known(policies=POLICIES, devices=self.default.devices.names)
 
     def of(self, changes: Changes) -> Plan:
         """The plan with some changes.

@@ -13,6 +13,7 @@ from online.experiments.rules import Rules
 from shared.config import OnlineConfig, PageConfig, Section
 from shared.dotted import load_object
 from shared.errors import ConfigError
+from shared.pages.rows import load_rows
 
 STAGES = tuple(stage for stage in REQUEST_STAGES if stage != "allocate")
 """Stages of a request that a cell can replace; allocation is what decides about it."""
@@ -36,12 +37,11 @@ class Known:
 
     Attributes
     ----------
-    policies, rows : of page policies and row builders; any other is given as `module:name`.
+    policies : of page policies; any other is given as `module:name`.
     settings : numbers that a cell may change, by name, with the type (as msgspec knows it) that says what they may be.
     """
 
     policies: Collection[str] | None = None
-    rows: Collection[str] | None = None
     devices: Collection[str] | None = None
     stages: Collection[str] = STAGES
     settings: Mapping[str, Any] = field(default_factory=_types_of_numbers)
@@ -77,8 +77,7 @@ def check_changes(where: str, changes: Changes, rules: Rules, known: Known) -> N
         _check_replacement(where, "policy", changes.policy, known.policies)
     if changes.rows == ():
         raise ConfigError(f"{where}: changes.rows is empty, and so would the page be")
-    for row in changes.rows or ():
-        _check_replacement(where, "row", row, known.rows)
+    load_rows(changes.rows or (), f"{where}: changes.rows")
     for stage, path in changes.stages.items():
         _check_known(where, "stage", stage, known.stages)
         _check_replacement(where, f"stage {stage!r}", path, ())

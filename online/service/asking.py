@@ -50,11 +50,6 @@ class Asker:
         self._threads = CapacityLimiter(LOOKING_THREADS)
 
     @property
-    def is_ready(self) -> bool:
-        """Whether a snapshot is loaded."""
-        return self._recommender.snapshot is not None
-
-    @property
     def serving(self) -> Serving:
         """The snapshot that is served at the moment.
 

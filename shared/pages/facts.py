@@ -1,7 +1,6 @@
 """What is known about a member at the time of a request."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field
 
 from shared import state
 from shared.fence import Fence
@@ -45,7 +44,3 @@ class Facts:
     def is_nothing(self) -> bool:
         """Whether nothing could be read, not even the pointer."""
         return self.pointer is None and self.state is state.EMPTY and self.candidates is None and self.fresh is None
-
-    def replaced(self, **parts: Any) -> Self:
-        """The same with some parts exchanged."""
-        return replace(self, **parts)

@@ -20,29 +20,12 @@ class Ranking:
     ----------
     order : (n,) int32, the pool's titles, best first.
     scores : (titles,) float32 of all titles of the catalogue; 0 outside the pool.
-    is_open, is_outside : (titles,) bool, what may be recommended, and what of it the pool does not have.
+    is_open : (titles,) bool, what may be recommended.
     """
 
     order: Indices
     scores: Scores
     is_open: Mask
-    is_outside: Mask
-
-    def among(self, mask: Mask, tail: Indices | None = None, enough: int = 80) -> Indices:
-        """The ranked titles that a (titles,) mask includes, best first.
-
-        Parameters
-        ----------
-        tail : where there are fewer than `enough`, go on with the open ones of these, in their order.
-        """
-        ranked = self.order[mask[self.order]]
-        if tail is None or len(ranked) >= enough:
-            return ranked
-        more = tail[: 2 * enough]
-        more = more[self.is_outside[more]]
-        if len(ranked) + len(more) < enough and len(tail) > 2 * enough:
-            more = tail[self.is_outside[tail]]
-        return np.concatenate([ranked, more[: enough - len(ranked)]])
 
 
 def rank(serving: Serving, facts: Facts, request: Request, pool: Pool) -> Ranking:
@@ -82,4 +65,4 @@ def in_order(pool: Pool, scores: Scores) -> Ranking:
     order = pool.titles[keys.astype(np.uint32)]
     dense = np.zeros(len(pool.is_open), dtype=np.float32)
     dense[pool.titles] = scores
-    return Ranking(order=order, scores=dense, is_open=pool.is_open, is_outside=pool.is_open & (pool.places == 0))
+    return Ranking(order=order, scores=dense, is_open=pool.is_open)

@@ -34,11 +34,8 @@ class Serving:
     trending : (titles,) int32, the most trending first.
     genres : names of the genres, in alphabetical order.
     genre_titles : (genres, titles) bool, which titles a genre has.
-    genre_sizes : (genres,) float32, how many those are.
-    trending_scores : (titles,) float32, 1 for the most trending title down to 0 for the last.
     released_ms : (titles,) int64, the least int64 where unknown.
     new_titles : (n,) int32, released within `NEW_AGE_MS` before the snapshot was made, the most popular first.
-    genre_tails : of each genre its titles by popularity, int32.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -82,14 +79,10 @@ class Serving:
         self.genre_titles = np.zeros((len(self.genres), self.count), dtype=np.bool_)
         for row, titles in enumerate(catalogue.genres.values()):
             self.genre_titles[row, titles] = True
-        self.genre_sizes = self.genre_titles.sum(axis=1).astype(np.float32)
-        self.trending_scores = self._descending(self.trending)
         unknown = np.iinfo(np.int64).min
         releases = [unknown if title.released_ms is None else title.released_ms for title in catalogue.titles]
         self.released_ms = np.array(releases, dtype=np.int64)
         self.new_titles = self._new_at(self.created_at_ms)
-        popular = self.popular_order(None)
-        self.genre_tails = [popular[self.genre_titles[genre, popular]] for genre in range(len(self.genres))]
 
     def as_of(self, created_at_ms: int) -> "Serving":
         """The same as if the snapshot had been made at another time; replays need it where nobody knows what served."""

@@ -56,7 +56,7 @@ CELL
         ("share = 1", "changes.exploration.epsilon = 2", "cell 'b': changes.exploration.epsilon: expected `float` <= 1.0"),
         ("share = 1", "changes.policy = 'best'", "test 'one', cell 'b': policy 'best' is unknown; known: template, stagewise"),
         ("share = 1", "changes.policy = 'no.module:Name'", "cell 'b': policy: 'no.module:Name' cannot be imported"),
-        ("share = 1", "changes.rows = ['trending', 'x']", "test 'one', cell 'b': row 'x' is unknown; known: trending"),
+        ("share = 1", "changes.rows = ['trending', 'x']", "test 'one', cell 'b': changes.rows names 'x'; known are"),
         ("share = 1", "changes.rows = []", "test 'one', cell 'b': changes.rows is empty"),
         ("share = 1", "changes.stages.ranking = 'json:dumps'", "cell 'b': stage 'ranking' is unknown; known: fetch, blend, rank"),
         ("share = 1", "changes.stages.allocate = 'json:dumps'", "cell 'b': stage 'allocate' is unknown"),
@@ -96,7 +96,7 @@ CELL
 )  # fmt: skip
 def test_a_mistake_names_file_test_and_cell(tmp_path: Path, share: str, cell: str, sentence: str) -> None:
     path = written(tmp_path, A_TEST.replace("SHARE", share).replace("CELL", cell))
-    known = Known(policies=("template", "stagewise"), rows=("trending",), devices=("tv", "phone"))
+    known = Known(policies=("template", "stagewise"), devices=("tv", "phone"))
     with pytest.raises(ConfigError, match=sentence) as caught:
         load_experiments(path, known)
     assert str(caught.value).startswith(f"{path}")

@@ -303,6 +303,6 @@ def test_without_experiments_there_are_no_cells() -> None:
 
 def test_the_example_is_accepted() -> None:
     path = Path(__file__).parents[2] / "infra" / "experiments.example.toml"
-    found = load_experiments(path, Known(policies=("template", "stagewise"), rows=(), devices=("tv", "phone")))
+    found = load_experiments(path, Known(policies=("template", "stagewise"), devices=("tv", "phone")))
     assert [test.name for test in found.tests] == ["long-rows", "new-models", "exploration"]
     assert allocate(found, "qa-1", US_TV).cells["long-rows"] == "long-rows"

@@ -156,6 +156,7 @@ rules.members = "known"
 [tests.known.cells.long]
 [tests.known.cells.short]
 changes.settings.rows = 3
+changes.rows = ["top-picks", "genres*2"]
 """
 
 

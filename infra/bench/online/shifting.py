@@ -214,7 +214,7 @@ def _facts(maker: PageMaker, made: fitted.Fitted, past: list[Play], known: list[
     return {
         "blended": blended,
         "precomputed": maker.facts(overnight, made.candidates.get(member_id)),
-        "live": blended.replaced(candidates=None),
+        "live": replace(blended, candidates=None),
     }
 
 

@@ -61,11 +61,15 @@ TEMPLATE = (
 _COUNTED = re.compile(r"([a-z-]+)\*([1-9]\d?)")
 
 
-def load_rows(names: Sequence[str]) -> tuple[RowBuilder, ...]:
+def load_rows(names: Sequence[str], where: str = "[online] rows_shown") -> tuple[RowBuilder, ...]:
     """The builders that some names stand for, in their order; `TEMPLATE` for no names.
 
     A name is one of `ROWS` or `module:Class`, a class of one's own that is made without arguments. One that drafts several rows
     may say how many: `genres*2`. The same name further down goes on with those after; without a number it takes all the rest.
+
+    Parameters
+    ----------
+    where : what listed the names; begins the message about a wrong one.
 
     Raises
     ------
@@ -78,15 +82,15 @@ def load_rows(names: Sequence[str]) -> tuple[RowBuilder, ...]:
     builders: list[RowBuilder] = []
     for name in names:
         if ":" in name:
-            builders.append(_own(name))
+            builders.append(_own(name, where))
             continue
         counted = _COUNTED.fullmatch(name)
         base, count = (counted[1], int(counted[2])) if counted else (name, None)
         if base not in ROWS or (count is not None and base in _SINGLE):
             known = ", ".join((*_SINGLE, *(f"{several}[*N]" for several in _SEVERAL)))
-            raise ConfigError(f"[online] rows_shown names {name!r}; known are {known}, and classes written module:Class")
+            raise ConfigError(f"{where} names {name!r}; known are {known}, and classes written module:Class")
         if base in finished:
-            raise ConfigError(f"[online] rows_shown names {name!r} again after all its rows")
+            raise ConfigError(f"{where} names {name!r} again after all its rows")
         if base in _SINGLE:
             builders.append(_SINGLE[base]())
         else:
@@ -97,9 +101,8 @@ def load_rows(names: Sequence[str]) -> tuple[RowBuilder, ...]:
     return tuple(builders)
 
 
-def _own(path: str) -> RowBuilder:
+def _own(path: str, where: str) -> RowBuilder:
     """A builder of a class that somebody else wrote."""
-    where = "[online] rows_shown"
     made: Any = load_object(path, where)
     try:
         builder: RowBuilder = made()
