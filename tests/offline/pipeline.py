@@ -82,6 +82,26 @@ def add_titles(lake: Lake) -> None:
     lake.overwrite(lake.rows(rows, tables.TITLES), tables.TITLES)
 
 
+def add_ready_to_publish(lake: Lake, members: int = 3) -> None:
+    """What publish reads: a catalogue, popularity, neighbours, and candidates of some members."""
+    add_titles(lake)
+    ranked = [
+        {"list": name, "rank": number + 1, "title_id": f"t{number:02}", "score": float(TITLES - number)}
+        for name in ("popular", "trending", "popular/US")
+        for number in range(TITLES)
+    ]
+    lake.overwrite(lake.rows(ranked, tables.POPULARITY), tables.POPULARITY)
+    similar = [{"title_id": "t00", "similar": ["t02", "t04"], "scores": [0.5, 0.25]}]
+    lake.overwrite(lake.rows(similar, tables.SIMILAR), tables.SIMILAR)
+    add_candidates(lake, ["t03", "t01"], members)
+
+
+def add_candidates(lake: Lake, titles: list[str], members: int = 3) -> None:
+    """The same one or two candidates for each of some members."""
+    rows = [{"member_id": f"m{number}", "titles": titles, "scores": [2.0, 1.0][: len(titles)]} for number in range(members)]
+    lake.overwrite(lake.rows(rows, tables.CANDIDATES), tables.CANDIDATES)
+
+
 def play_rows(lake: Lake, made: Iterable[Play]) -> DataFrame:
     """Plays as `ingest` puts them into the lake, but for where they came from."""
     return lake.rows([msgspec.structs.asdict(play) | {"month": "2023-11"} for play in made], tables.PLAYS)

@@ -20,7 +20,7 @@ from shared.config import Config
 from shared.errors import SnapshotError
 from shared.fold_in import FoldIn, History
 from shared.snapshots import SnapshotStore
-from tests.offline.pipeline import TITLES, add_titles, context, play_rows, plays
+from tests.offline.pipeline import TITLES, add_candidates, add_ready_to_publish, add_titles, context, play_rows, plays
 
 pytestmark = pytest.mark.slow
 
@@ -38,23 +38,8 @@ STEPS: tuple[Callable[[Publisher], None], ...] = (
 def ready(config: Config) -> Context:
     """A lake with a catalogue, popularity, neighbours and candidates of three members."""
     job_context = context(config)
-    lake = job_context.lake
-    add_titles(lake)
-    ranked = [
-        {"list": name, "rank": number + 1, "title_id": f"t{number:02}", "score": float(TITLES - number)}
-        for name in ("popular", "trending", "popular/US")
-        for number in range(TITLES)
-    ]
-    lake.overwrite(lake.rows(ranked, tables.POPULARITY), tables.POPULARITY)
-    similar = [{"title_id": "t00", "similar": ["t02", "t04"], "scores": [0.5, 0.25]}]
-    lake.overwrite(lake.rows(similar, tables.SIMILAR), tables.SIMILAR)
-    write_candidates(job_context, ["t03", "t01"])
+    add_ready_to_publish(job_context.lake)
     return job_context
-
-
-def write_candidates(job_context: Context, titles: list[str]) -> None:
-    rows = [{"member_id": f"m{number}", "titles": titles, "scores": [2.0, 1.0][: len(titles)]} for number in range(3)]
-    job_context.lake.overwrite(job_context.lake.rows(rows, tables.CANDIDATES), tables.CANDIDATES)
 
 
 def served(job_context: Context, member_id: str = "m1") -> tuple[str, list[str]]:
@@ -115,7 +100,7 @@ def test_a_snapshot_folds_in_as_the_model_behind_its_candidates(ready: Context) 
     assert np.allclose(vectors, expected, rtol=0.02, atol=0.02 * np.abs(expected).max())  # but for the title that has left
 
     sources = dict(snapshot.manifest.sources)
-    write_candidates(ready, ["t03"])  # of some other model
+    add_candidates(ready.lake, ["t03"])  # of some other model
     sources[tables.CANDIDATES.name] = lake.version(tables.CANDIDATES)
     assert snapshot_bundle.factor_arrays(lake, sources, dict(snapshot.catalogue.index)) == {}
 
@@ -127,7 +112,7 @@ def test_a_publish_that_dies_leaves_one_whole_snapshot_and_is_cleared_by_the_nex
     run(publish.JOB, careful)
     old = served(careful)
     dead = []
-    write_candidates(careful, ["t10"])
+    add_candidates(careful.lake, ["t10"])
     for steps in range(1, len(STEPS)):
         dying = Publisher(careful, config.online.arm)
         for step in STEPS[:steps]:
@@ -137,7 +122,7 @@ def test_a_publish_that_dies_leaves_one_whole_snapshot_and_is_cleared_by_the_nex
         assert served(careful) == ((dying.version, ["t10"]) if is_flipped else old)
     time.sleep(1.1)  # a publish that began within expire_s counts as being at work
     for title in ("t20", "t21"):  # the last one that died is being served, so the first publish keeps it for rollback
-        write_candidates(careful, [title])
+        add_candidates(careful.lake, [title])
         run(publish.JOB, careful)
         assert served(careful)[1] == [title]
     client = store.connect(config.redis)
@@ -149,7 +134,7 @@ def test_a_publish_that_dies_leaves_one_whole_snapshot_and_is_cleared_by_the_nex
 def test_rollback_serves_the_version_before_and_nightly_does_not_undo_it(ready: Context) -> None:
     run(publish.JOB, ready)
     first = served(ready)
-    write_candidates(ready, ["t05"])
+    add_candidates(ready.lake, ["t05"])
     run(publish.JOB, ready)
     assert served(ready)[1] == ["t05"]
     assert rollback(ready, ready.config.online.arm) == first[0]
@@ -191,7 +176,7 @@ def test_verification_finds_a_candidate_list_that_is_gone_or_altered(ready: Cont
 def test_older_versions_expire_and_the_previous_one_stays(ready: Context) -> None:
     versions = []
     for title in ("t01", "t02", "t03"):
-        write_candidates(ready, [title])
+        add_candidates(ready.lake, [title])
         versions.append(run(publish.JOB, ready).details["version"])
     client = store.connect(ready.config.redis)
     lives = [client.ttl(keys.candidates(ready.config.redis.namespace, "m0", version)) for version in versions]

@@ -16,7 +16,7 @@ from shared.events import Cell, Impression, Play
 from shared.pages.features import FEATURES
 from shared.pages.ranker import Ranker
 from shared.snapshots import Snapshot, SnapshotStore
-from tests.offline.pipeline import START_MS, TITLES, add_titles, context, play_rows, plays
+from tests.offline.pipeline import START_MS, TITLES, add_candidates, add_ready_to_publish, context, play_rows, plays
 
 pytestmark = pytest.mark.slow
 
@@ -30,23 +30,8 @@ MANY = Sampling(seen=1000, other=1000)
 def ready(config: Config) -> Context:
     """A lake with a catalogue, popularity, neighbours, candidates of thirty members and their plays."""
     job_context = context(config)
-    lake = job_context.lake
-    add_titles(lake)
-    ranked = [
-        {"list": name, "rank": number + 1, "title_id": f"t{number:02}", "score": float(TITLES - number)}
-        for name in ("popular", "trending", "popular/US")
-        for number in range(TITLES)
-    ]
-    lake.overwrite(lake.rows(ranked, tables.POPULARITY), tables.POPULARITY)
-    similar = [{"title_id": "t00", "similar": ["t02", "t04"], "scores": [0.5, 0.25]}]
-    lake.overwrite(lake.rows(similar, tables.SIMILAR), tables.SIMILAR)
-    write_candidates(job_context, ["t03", "t01"])
+    add_ready_to_publish(job_context.lake, members=30)
     return job_context
-
-
-def write_candidates(job_context: Context, titles: list[str]) -> None:
-    rows = [{"member_id": f"m{number}", "titles": titles, "scores": [2.0, 1.0][: len(titles)]} for number in range(30)]
-    job_context.lake.overwrite(job_context.lake.rows(rows, tables.CANDIDATES), tables.CANDIDATES)
 
 
 def page(number: int, member: int, snapshot: str, titles: list[str]) -> Impression:
@@ -90,7 +75,7 @@ def test_examples_are_of_the_snapshot_that_served(ready: Context) -> None:
     lake, history = ready.lake, plays(200)
     run(publish.JOB, ready)
     snapshot = served(ready)
-    write_candidates(ready, ["t10"])  # of a later night
+    add_candidates(ready.lake, ["t10"], members=30)  # of a later night
     titles = [f"t{number:02}" for number in range(12)]
     pages = [page(0, 1, snapshot.version, titles), page(1, 1, "elsewhere", titles), page(2, 2, snapshot.version, titles)]
     begun = {play.title_id for play in history if play.member_id == "m1"}  # these are for Continue Watching
